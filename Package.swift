@@ -1,0 +1,101 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// CI sets this; a newer compiler's new warning must not stop a user's build.
+let warningsAreErrors = Context.environment["DR_WARNINGS_AS_ERRORS"] == "1"
+
+let settings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .swiftLanguageMode(.v6),
+    ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+
+/// A test target beside the module it tests.
+func tests(_ module: String, _ others: Target.Dependency...) -> Target {
+    .testTarget(
+        name: "\(module)Tests",
+        dependencies: [.target(name: module), "TestSupport"] + (module == "Model" ? [] : ["Model"])
+            + others,
+        swiftSettings: settings)
+}
+
+let package = Package(
+    name: "dr",
+    products: [.executable(name: "dr", targets: ["dr"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
+    ],
+    targets: [
+        // C libraries of the system; each is a module map and, where C has what Swift cannot call,
+        // a header of static inline functions.
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(
+            name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        // Layers, lowest first. A target may import only what stands in its list.
+        .target(name: "Model", swiftSettings: settings),
+        .target(
+            name: "Engine",
+            dependencies: [
+                "Model", "CCurl", "CLinux",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "Repository",
+            dependencies: [
+                "Model", "Engine", "CZstd", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "Workloads",
+            dependencies: ["Model", "Engine", "CLibarchive", "CSQLite", "CLinux"],
+            swiftSettings: settings),
+        .target(
+            name: "Catalog", dependencies: ["Model", "Engine", "CSQLite"], swiftSettings: settings),
+        .target(
+            name: "Snapshot",
+            dependencies: ["Model", "Engine", "Repository", "Workloads", "Catalog", "CLinux"],
+            swiftSettings: settings),
+        .target(
+            name: "Restore",
+            dependencies: ["Model", "Engine", "Repository", "Workloads", "Catalog", "CLinux"],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "dr",
+            dependencies: [
+                "Model", "Engine", "Repository", "Workloads", "Catalog", "Snapshot", "Restore",
+                "CYaml", "CLinux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+
+        // Tests mirror the sources; `TestSupport` holds the fixtures they share.
+        .target(
+            name: "TestSupport", dependencies: ["Model", "Engine", "CLinux"],
+            path: "Tests/TestSupport", swiftSettings: settings),
+        tests("Model"),
+        tests("Engine"),
+        tests("Repository", "Engine", "CZstd"),
+        tests("Workloads", "Engine"),
+        tests("Catalog", "Engine"),
+        tests("Snapshot", "Engine", "Repository", "Workloads", "Catalog"),
+        tests("Restore", "Engine", "Repository", "Workloads", "Catalog", "Snapshot"),
+        // Drives the real binary as its users do.
+        .testTarget(
+            name: "CommandTests", dependencies: ["dr", "Model", "Engine", "TestSupport"],
+            swiftSettings: settings),
+    ]
+)

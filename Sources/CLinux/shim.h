@@ -1,0 +1,46 @@
+// What Linux has and Swift's Glibc module does not: variadic calls, allocator tuning, a few macros.
+#pragma once
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/// Keeps results of a megabyte on the heap: each would otherwise be mapped, faulted in and unmapped.
+static inline void dr_keep_large_allocations_on_heap(void) {
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 512 << 20);
+    mallopt(M_ARENA_MAX, 4);
+}
+static inline int dr_openat(int directory, const char *path, int flags, mode_t mode) {
+    return openat(directory, path, flags, mode);
+}
+/// Renames without replacing: EEXIST when the new name is taken.
+static inline int dr_rename_exclusive(int olddir, const char *old, int newdir, const char *new_) {
+    return (int)syscall(SYS_renameat2, olddir, old, newdir, new_, 1u /* RENAME_NOREPLACE */);
+}
+static inline void dr_name_thread(pthread_t thread, const char *name) {
+    pthread_setname_np(thread, name);
+}
+static inline int dr_errno(void) { return errno; }
+static inline uint32_t dr_major(dev_t device) { return major(device); }
+static inline uint32_t dr_minor(dev_t device) { return minor(device); }
+static inline dev_t dr_makedev(uint32_t major_, uint32_t minor_) { return makedev(major_, minor_); }
+static inline int dr_fcntl_int(int fd, int command, int value) { return fcntl(fd, command, value); }
+static inline int dr_terminal_columns(int fd) {
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+/// Core dumps of this process would hold keys.
+static inline void dr_forbid_core_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }

@@ -1,0 +1,64 @@
+public import Model
+
+/// Where a driver gets a snapshot's parts back from: the other side of ``CaptureSink``.
+///
+/// `Restore` implements it over the repository, tests over memory.
+public protocol ReplaySource: Sendable {
+    /// The snapshot that is replayed.
+    var snapshot: SnapshotRecord { get }
+
+    /// The bytes of a document, or of any small stream; refused above 64 MiB.
+    func document(_ part: String) async throws -> [UInt8]
+
+    /// Writes a stream part to `descriptor` from beginning to end, verified as it goes.
+    ///
+    /// - Returns: The number of bytes written.
+    func stream(_ part: String, to descriptor: Int32) async throws -> UInt64
+
+    /// Brings a tree part back as the directory `path`, which is created when missing.
+    ///
+    /// Nothing outside `path` is touched, whatever the tree or the target holds.
+    func tree(_ part: String, to path: String, options: TreeReplayOptions) async throws
+        -> TreeReplaySummary
+}
+
+/// How a tree is brought back.
+public struct TreeReplayOptions: Sendable, Hashable {
+    /// Setuid bits, devices and privileged attributes (`trusted.*`, `security.*`) come back too.
+    public var privilegedMetadata: Bool
+    /// Owners come back; needs root.
+    public var owners: Bool
+    /// Entries of the target that the tree does not hold are an error unless this is set.
+    public var allowNonEmptyTarget: Bool
+    /// Only what lies at or under this path of the tree; empty for all.
+    public var only: [UInt8]
+
+    public init(
+        privilegedMetadata: Bool = true, owners: Bool = true, allowNonEmptyTarget: Bool = false,
+        only: [UInt8] = []
+    ) {
+        self.privilegedMetadata = privilegedMetadata
+        self.owners = owners
+        self.allowNonEmptyTarget = allowNonEmptyTarget
+        self.only = only
+    }
+}
+
+/// What bringing a tree back came to.
+public struct TreeReplaySummary: Sendable, Hashable {
+    public var files: UInt64
+    public var entries: UInt64
+    public var bytes: ByteCount
+    /// Metadata that was dropped on purpose, counted in words.
+    public var dropped: [String]
+    /// What did not come back, with the reason; an exit code of its own when not empty.
+    public var problems: [String]
+
+    public init() {
+        files = 0
+        entries = 0
+        bytes = ByteCount(0)
+        dropped = []
+        problems = []
+    }
+}

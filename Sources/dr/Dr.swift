@@ -1,0 +1,5 @@
+import ArgumentParser
+
+@main struct Dr: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "dr")
+}
