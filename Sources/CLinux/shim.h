@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -33,6 +34,7 @@ static inline int dr_rename_exclusive(int olddir, const char *old, int newdir, c
 static inline void dr_name_thread(pthread_t thread, const char *name) {
     pthread_setname_np(thread, name);
 }
+static inline int dr_cpu_count(cpu_set_t *set) { return CPU_COUNT(set); }
 static inline int dr_errno(void) { return errno; }
 static inline uint32_t dr_major(dev_t device) { return major(device); }
 static inline uint32_t dr_minor(dev_t device) { return minor(device); }

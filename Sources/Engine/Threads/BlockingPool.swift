@@ -94,6 +94,36 @@ public final class Wakeup: Sendable {
     public func wait() { while sem_wait(semaphore) != 0 && errno == EINTR {} }
 }
 
+/// Something that is done once, waited for by one thread, and used again.
+public final class Completion: Sendable {
+    private let wakeup = Wakeup()
+    private let flag = Atomic<Bool>(false)
+
+    public init() {}
+
+    /// Says that it is done; everything written before is seen by the waiter.
+    public func signal() {
+        flag.store(true, ordering: .releasing)
+        wakeup.signal()
+    }
+
+    /// Whether ``wait()`` would return at once.
+    public var isSignalled: Bool { flag.load(ordering: .acquiring) }
+
+    /// Waits for the signal and takes it back.
+    public func wait() {
+        wakeup.wait()
+        flag.store(false, ordering: .relaxed)
+    }
+}
+
+/// Processors this process may run on.
+public func processorCount() -> Int {
+    var set = cpu_set_t()
+    guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 1 }
+    return max(1, Int(dr_cpu_count(&set)))
+}
+
 /// Starts plain threads.
 public enum WorkerThread {
     private final class Body: Sendable {

@@ -1,0 +1,85 @@
+/// Sizes of content-defined chunks, in bytes of plaintext; part of the repository's format.
+public struct CutParameters: Hashable, Sendable {
+    public var minimum: Int
+    public var average: Int
+    public var maximum: Int
+
+    /// Format 1.
+    public static let standard = CutParameters(minimum: 16384, average: 65536, maximum: 262_144)
+}
+
+/// Finds where a chunk ends, by a keyed gear hash with normalized chunking.
+///
+/// The hash of a position depends on the 64 bytes before it and on the secret table. A chunk ends
+/// after the first position, `minimum` or more bytes in, where the hash has 18 given bits zero
+/// (before `average`) or 14 (from there on), or at `maximum`.
+///
+/// - SeeAlso: Xia et al., "FastCDC", USENIX ATC 2016; FORMAT.md, section 3.
+public struct ContentCutter: Sendable {
+    public let parameters: CutParameters
+    private let table: GearTable
+    private let strict: UInt64
+    private let loose: UInt64
+
+    public init(table: GearTable, parameters: CutParameters = .standard) {
+        self.table = table
+        self.parameters = parameters
+        let bits = parameters.average.trailingZeroBitCount
+        strict = ~0 << UInt64(64 - bits - 2)
+        loose = ~0 << UInt64(64 - bits + 2)
+    }
+
+    /// Length of the chunk that begins at the start of `bytes`.
+    ///
+    /// - Parameter bytes: At least `maximum` bytes, or all that is left of the content; not empty.
+    /// - Complexity: O(length of the chunk - `minimum`); 2 bytes a step.
+    public func cut(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let count = min(bytes.count, parameters.maximum)
+        guard count > parameters.minimum, let base = bytes.baseAddress else { return count }
+        let start = base.assumingMemoryBound(to: UInt8.self)
+        let gear = UnsafePointer(table.words)
+        // The hash needs 64 bytes to forget what stood before; they are taken from the part of the
+        // chunk in which no cut may be.
+        var hash: UInt64 = 0
+        var index = parameters.minimum - 64
+        while index < parameters.minimum {
+            hash = (hash << 1) &+ gear[Int(start[index])]
+            index += 1
+        }
+        let normal = min(count, parameters.average)
+        let found = Self.scan(start, &index, normal, gear, strict, &hash)
+        if found { return index }
+        return Self.scan(start, &index, count, gear, loose, &hash) ? index : count
+    }
+
+    /// Moves `index` on to just behind the first position before `end` where the hash fits `mask`.
+    @inline(__always)
+    private static func scan(
+        _ start: UnsafePointer<UInt8>, _ index: inout Int, _ end: Int,
+        _ gear: UnsafePointer<UInt64>, _ mask: UInt64, _ state: inout UInt64
+    ) -> Bool {
+        var hash = state
+        var position = index
+        defer {
+            state = hash
+            index = position
+        }
+        while position &+ 1 < end {
+            let first = (hash << 1) &+ gear[Int(start[position])]
+            if first & mask == 0 {
+                hash = first
+                position &+= 1
+                return true
+            }
+            hash = (first << 1) &+ gear[Int(start[position &+ 1])]
+            position &+= 2
+            if hash & mask == 0 { return true }
+        }
+        if position < end {
+            hash = (hash << 1) &+ gear[Int(start[position])]
+            position &+= 1
+            if hash & mask == 0 { return true }
+        }
+        return false
+    }
+}

@@ -1,0 +1,263 @@
+import Crypto
+import FoundationEssentials
+import Model
+
+/// The bytes of a pack. FORMAT.md, section 5, has the same in words.
+///
+/// ```
+/// header   magic "dr-pack" 1 (8) | epoch (4) | zeros (4)
+/// frames   each: AES-256-GCM ciphertext | tag (16); nonce = frame number
+/// padding  zeros, to the next Padmé size
+/// trailer  sealed list of frames and chunks; nonce = 2^64 - 1
+/// footer   sealed offset and length of the trailer; nonce = 2^64 - 2
+/// end      magic "dr-tail" 1 (8) | epoch (4) | zeros (4)
+/// ```
+struct PackLayout: Sendable {
+    static let magic: [UInt8] = Array("dr-pack".utf8) + [1]
+    static let endMagic: [UInt8] = Array("dr-tail".utf8) + [1]
+    static let headerLength = 16
+    static let footerLength = 16 + 16
+    static let endLength = 16
+    static let tagLength = 16
+    /// A pack is closed when its frames reach this many bytes.
+    static let targetLength = 32 << 20
+    /// No frame's plaintext is larger: the largest chunk and the target of a frame together.
+    static let maximumFrame = 4 << 20
+    private static let trailerNonce = UInt64.max
+    private static let footerNonce = UInt64.max - 1
+
+    let pack: PackID
+    let epoch: UInt32
+    private let key: SymmetricKey
+    private let frameData: [UInt8]
+
+    /// - Returns: nil when the secrets have no data key of that epoch.
+    init?(pack: PackID, epoch: UInt32, secrets: MasterSecrets) {
+        guard let key = secrets.packKey(pack, epoch: epoch) else { return nil }
+        self.pack = pack
+        self.epoch = epoch
+        self.key = key
+        frameData = Array("dr frame 1".utf8) + secrets.repository.bytes + pack.bytes
+    }
+
+    static func objectKey(_ pack: PackID) -> ObjectKey {
+        let name = pack.description
+        return ObjectKey("packs/\(name.prefix(2))/\(name)")
+    }
+
+    private static func nonce(_ number: UInt64) throws -> AES.GCM.Nonce {
+        var bytes: (UInt32, UInt64) = (0, 0)
+        bytes.1 = number.bigEndian
+        return try withUnsafeBytes(of: bytes.1) { try AES.GCM.Nonce(data: [0, 0, 0, 0] + $0) }
+    }
+
+    private func associatedData(_ part: String) -> [UInt8] {
+        part.isEmpty ? frameData : Array(part.utf8) + frameData
+    }
+
+    /// Seals a frame. The result is nonce (12 bytes, not stored), ciphertext and tag.
+    func sealFrame(_ number: UInt32, _ bytes: UnsafeRawBufferPointer) throws -> Data {
+        let box = try AES.GCM.seal(
+            bytes, using: key, nonce: Self.nonce(UInt64(number)), authenticating: frameData)
+        guard let combined = box.combined else { throw FormatError("pack", "cannot be sealed") }
+        return combined
+    }
+
+    /// Opens what `sealFrame` made, without the nonce.
+    func openFrame(_ number: UInt32, _ sealed: UnsafeRawBufferPointer) throws(FormatError) -> Data {
+        try open(sealed, nonce: UInt64(number), data: frameData, what: "frame \(number)")
+    }
+
+    private func open(
+        _ sealed: UnsafeRawBufferPointer, nonce: UInt64, data: [UInt8], what: String
+    ) throws(FormatError) -> Data {
+        guard sealed.count >= Self.tagLength else {
+            throw FormatError("pack \(pack)", "\(what) is too short")
+        }
+        do {
+            let body = UnsafeRawBufferPointer(rebasing: sealed.dropLast(Self.tagLength))
+            let tag = UnsafeRawBufferPointer(rebasing: sealed.suffix(Self.tagLength))
+            let box = try AES.GCM.SealedBox(nonce: Self.nonce(nonce), ciphertext: body, tag: tag)
+            return try AES.GCM.open(box, using: key, authenticating: data)
+        } catch {
+            throw FormatError("pack \(pack)", "the seal of \(what) does not fit")
+        }
+    }
+
+    private func seal(_ bytes: [UInt8], nonce: UInt64, part: String) throws -> Data {
+        let box = try AES.GCM.seal(
+            bytes, using: key, nonce: Self.nonce(nonce), authenticating: associatedData(part))
+        return box.ciphertext + box.tag
+    }
+
+    // MARK: The whole pack
+
+    /// Header, padding, trailer, footer and end around frames that are sealed already.
+    ///
+    /// - Parameters:
+    ///   - frames: Their places; `offset` counts from the start of the pack.
+    ///   - chunks: Every chunk, in storage order.
+    /// - Returns: The header, what follows the frames, and the size of the whole.
+    func envelope(frames: [FrameLocation], chunks: [PackContents.Entry]) throws
+        -> (header: Data, rest: Data, size: UInt64)
+    {
+        var header = ByteWriter()
+        header.append(Self.magic)
+        header.append(epoch)
+        header.append(UInt32(0))
+
+        var trailer = ByteWriter()
+        trailer.append(UInt8(1))
+        trailer.append(UInt32(frames.count))
+        trailer.append(UInt32(chunks.count))
+        for frame in frames {
+            trailer.append(frame.storedLength)
+            trailer.append(frame.plainLength)
+            trailer.append(frame.encoding)
+        }
+        for chunk in chunks {
+            trailer.append(chunk.id)
+            trailer.append(chunk.frame)
+            trailer.append(chunk.length)
+        }
+        let sealedTrailer = try seal(trailer.bytes, nonce: Self.trailerNonce, part: "trailer ")
+
+        let end =
+            frames.last.map { $0.offset + UInt64($0.storedLength) } ?? UInt64(Self.headerLength)
+        let fixed = UInt64(sealedTrailer.count + Self.footerLength + Self.endLength)
+        let size = Self.padded(end + fixed)
+        let trailerOffset = size - fixed
+        var footer = ByteWriter()
+        footer.append(trailerOffset)
+        footer.append(UInt64(sealedTrailer.count))
+        var rest = Data(count: Int(trailerOffset - end))
+        rest.append(sealedTrailer)
+        rest.append(try seal(footer.bytes, nonce: Self.footerNonce, part: "footer "))
+        var tail = ByteWriter()
+        tail.append(Self.endMagic)
+        tail.append(epoch)
+        tail.append(UInt32(0))
+        rest.append(contentsOf: tail.bytes)
+        return (Data(header.bytes), rest, size)
+    }
+
+    /// The next Padmé size: hides all but about log log n bits of a length, and adds at most 12 %.
+    ///
+    /// - SeeAlso: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication
+    ///   with PURBs", PoPETs 2019.
+    static func padded(_ length: UInt64) -> UInt64 {
+        guard length > 1 else { return length }
+        let exponent = 63 - UInt64(length.leadingZeroBitCount)
+        let bits = 64 - UInt64(exponent.leadingZeroBitCount)
+        guard exponent > bits else { return length }
+        let mask = (UInt64(1) << (exponent - bits)) - 1
+        return (length + mask) & ~mask
+    }
+
+    // MARK: Reading
+
+    /// How many bytes at the end of a pack hold the trailer in all but unusual packs.
+    static let usualTail = 96 << 10
+
+    /// Epoch of a pack, from the last 16 bytes.
+    static func epoch(ofTail tail: Data, pack: PackID) throws(FormatError) -> UInt32 {
+        let end = Array(tail.suffix(endLength))
+        guard end.count == endLength, end.starts(with: endMagic.prefix(7)) else {
+            throw FormatError("pack \(pack)", "its end is missing: it was cut short or overwritten")
+        }
+        guard end[7] == 1 else {
+            throw FormatError("pack \(pack)", "it was written by a newer version of dr")
+        }
+        return UInt32(end[8]) | UInt32(end[9]) << 8 | UInt32(end[10]) << 16 | UInt32(end[11]) << 24
+    }
+
+    /// Offset and length of the sealed trailer, from the pack's last bytes.
+    func trailerPlace(tail: Data, size: UInt64) throws(FormatError) -> (offset: UInt64, length: Int)
+    {
+        guard tail.count >= Self.endLength + Self.footerLength else {
+            throw FormatError("pack \(pack)", "it is too short")
+        }
+        let sealed = Array(tail.dropLast(Self.endLength).suffix(Self.footerLength))
+        let opened = try sealed.withUnsafeBytesResult { bytes throws(FormatError) in
+            try open(
+                bytes, nonce: Self.footerNonce, data: associatedData("footer "), what: "the footer")
+        }
+        var reader = ByteReader(Array(opened)[...], in: "pack \(pack)")
+        let offset = try reader.readUInt64()
+        let length = try reader.readUInt64()
+        let fixed = UInt64(Self.footerLength + Self.endLength)
+        guard length < 1 << 30, offset >= UInt64(Self.headerLength), size >= fixed,
+            offset == size - fixed &- length
+        else {
+            throw FormatError("pack \(pack)", "it has another length than when it was written")
+        }
+        return (offset, Int(length))
+    }
+
+    /// What the pack holds, from its sealed trailer.
+    func contents(trailer sealed: Data, size: UInt64) throws(FormatError) -> PackContents {
+        let opened = try Array(sealed).withUnsafeBytesResult { bytes throws(FormatError) in
+            try open(
+                bytes, nonce: Self.trailerNonce, data: associatedData("trailer "),
+                what: "the trailer")
+        }
+        var reader = ByteReader(Array(opened)[...], in: "pack \(pack)")
+        guard try reader.readByte() == 1 else {
+            throw FormatError("pack \(pack)", "it was written by a newer version of dr")
+        }
+        let frameCount = Int(try reader.readUInt32())
+        let chunkCount = Int(try reader.readUInt32())
+        guard frameCount * 9 + chunkCount * 40 == reader.remaining else {
+            throw FormatError("pack \(pack)", "its list has the wrong length")
+        }
+        var frames: [FrameLocation] = []
+        frames.reserveCapacity(frameCount)
+        var offset = UInt64(Self.headerLength)
+        for number in 0..<frameCount {
+            let stored = try reader.readUInt32()
+            let plain = try reader.readUInt32()
+            let encoding = try reader.readByte()
+            guard plain <= Self.maximumFrame, encoding <= 1,
+                offset + UInt64(stored) <= size
+            else { throw FormatError("pack \(pack)", "a frame of its list is out of bounds") }
+            frames.append(
+                FrameLocation(
+                    number: UInt32(number), offset: offset, storedLength: stored,
+                    plainLength: plain, encoding: encoding))
+            offset += UInt64(stored)
+        }
+        var chunks: [PackContents.Entry] = []
+        chunks.reserveCapacity(chunkCount)
+        var frame: UInt32 = 0
+        var position: UInt64 = 0
+        for _ in 0..<chunkCount {
+            let id: ChunkID = try reader.readIdentifier()
+            let number = try reader.readUInt32()
+            let length = try reader.readUInt32()
+            if number != frame {
+                frame = number
+                position = 0
+            }
+            guard Int(number) < frameCount,
+                position + UInt64(length) <= UInt64(frames[Int(number)].plainLength)
+            else { throw FormatError("pack \(pack)", "a chunk of its list is out of bounds") }
+            chunks.append(
+                PackContents.Entry(
+                    id: id, frame: number, offset: UInt32(position), length: length))
+            position += UInt64(length)
+        }
+        return PackContents(pack: pack, size: size, epoch: epoch, frames: frames, chunks: chunks)
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// `withUnsafeBytes` that keeps the type of the error.
+    func withUnsafeBytesResult<Value, Thrown: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Thrown) -> Value
+    ) throws(Thrown) -> Value {
+        let result: Result<Value, Thrown> = withUnsafeBytes { bytes in
+            do throws(Thrown) { return .success(try body(bytes)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+}

@@ -1,0 +1,168 @@
+import Engine
+import FoundationEssentials
+public import Model
+
+/// Reads chunks by name, in any order, through a bounded cache of open frames.
+///
+/// Every chunk is verified by its name before it is given out. Owned by one thread at a time; calls
+/// block.
+public final class ChunkReader {
+    private struct FrameKey: Hashable {
+        var pack: PackID
+        var number: UInt32
+    }
+
+    private let packs: PackReader
+    private let index: any ChunkIndex
+    private let namer: ChunkNamer
+    private let currentEpoch: UInt32
+    private let decompressor = FrameDecompressor()
+    private let capacity: Int
+    private var frames: [FrameKey: FrameBytes] = [:]
+    private var order: [FrameKey] = []
+    private var cached = 0
+    private var openers: [PackID: FrameOpener] = [:]
+
+    /// - Parameter capacity: Bytes of open frames that are kept.
+    init(
+        packs: PackReader, index: any ChunkIndex, namer: ChunkNamer, currentEpoch: UInt32,
+        capacity: Int
+    ) {
+        self.packs = packs
+        self.index = index
+        self.namer = namer
+        self.currentEpoch = currentEpoch
+        self.capacity = capacity
+    }
+
+    /// Calls `body` with the plaintext of each reference, in order; zero runs come in pieces.
+    ///
+    /// The places of all of them are looked up at once, and frames that stand next to one another in
+    /// a pack are fetched together.
+    public func read(
+        _ references: [ChunkReference], role: Role = .data,
+        _ body: (UnsafeRawBufferPointer, ChunkReference) throws -> Void
+    ) throws {
+        let stored = references.filter { !$0.isZeros }
+        let places = try locate(stored.map(\.id))
+        var next = 0
+        for reference in references {
+            if reference.isZeros {
+                try body(UnsafeRawBufferPointer(start: nil, count: 0), reference)
+                continue
+            }
+            let place = places[next]
+            let frame = try frame(at: place, ahead: places[next...])
+            next += 1
+            let start = Int(place.offset)
+            guard start + Int(reference.length) <= frame.count,
+                place.length == UInt32(truncatingIfNeeded: reference.length)
+            else { throw damaged(place, reference) }
+            let bytes = UnsafeRawBufferPointer(
+                rebasing: frame.bytes[start..<(start + Int(reference.length))])
+            guard namer.name(bytes, role: role.chunkRole) == reference.id else {
+                throw damaged(place, reference)
+            }
+            try body(bytes, reference)
+        }
+    }
+
+    /// What kind of chunk is read.
+    public enum Role: Sendable {
+        case data, node
+        var chunkRole: ChunkRole { self == .data ? .data : .node }
+    }
+
+    /// Whether the chunk at `place` with the given plaintext is what `reference` names.
+    func verify(_ bytes: UnsafeRawBufferPointer, _ id: ChunkID) -> Bool {
+        namer.name(bytes, role: .data) == id
+    }
+
+    private func damaged(_ place: ChunkLocation, _ reference: ChunkReference) -> FormatError {
+        FormatError("pack \(place.pack)", "chunk \(reference.id.short) is not what its name says")
+    }
+
+    /// Places of chunks that must be there.
+    func locate(_ ids: [ChunkID]) throws -> [ChunkLocation] {
+        let found = try index.locate(ids)
+        return try zip(ids, found).map { id, place in
+            guard let place else {
+                throw Failure(
+                    .damaged, "chunk \(id.short) is in no pack",
+                    hint: "run 'dr check' to see what is affected", side: .repository)
+            }
+            return place
+        }
+    }
+
+    private func frame(at place: ChunkLocation, ahead: ArraySlice<ChunkLocation>) throws
+        -> FrameBytes
+    {
+        let key = FrameKey(pack: place.pack, number: place.frame.number)
+        if let frame = frames[key] { return frame }
+        // Up to 8 MiB of frames that directly follow and are wanted next are fetched along.
+        var run = [place.frame]
+        for other in ahead {
+            guard let last = run.last, other.pack == place.pack else { break }
+            if other.frame.number == last.number { continue }
+            guard other.frame.number == last.number + 1,
+                other.frame.offset + UInt64(other.frame.storedLength) - place.frame.offset
+                    <= 8 << 20
+            else { break }
+            run.append(other.frame)
+        }
+        let wanted = run
+        let sealed = try waitBlocking { [packs] in
+            try await packs.sealedFrames(
+                place.pack, from: place.frame, through: wanted[wanted.count - 1])
+        }
+        let opener = try opener(place.pack)
+        var result: FrameBytes?
+        for location in wanted {
+            let start = Int(location.offset - place.frame.offset)
+            let opened = try sealed.withUnsafeBytes {
+                try opener.open(
+                    location,
+                    sealed: UnsafeRawBufferPointer(
+                        rebasing: $0[start..<(start + Int(location.storedLength))]),
+                    with: decompressor)
+            }
+            keep(opened, FrameKey(pack: place.pack, number: location.number))
+            if location.number == place.frame.number { result = opened }
+        }
+        guard let result else { throw FormatError("pack \(place.pack)", "a frame is missing") }
+        return result
+    }
+
+    private func opener(_ pack: PackID) throws -> FrameOpener {
+        if let opener = openers[pack] { return opener }
+        if openers.count > 256 { openers.removeAll() }
+        let opener = try packs.opener(pack, epoch: try packEpoch(pack))
+        openers[pack] = opener
+        return opener
+    }
+
+    private func packEpoch(_ pack: PackID) throws -> UInt32 {
+        if currentEpoch == 1 { return 1 }
+        return try waitBlocking { [packs] in try await packs.epoch(of: pack) }
+    }
+
+    private func keep(_ frame: FrameBytes, _ key: FrameKey) {
+        guard frames.updateValue(frame, forKey: key) == nil else { return }
+        order.append(key)
+        cached += frame.count
+        while cached > capacity, order.count > 1 {
+            let oldest = order.removeFirst()
+            if let gone = frames.removeValue(forKey: oldest) { cached -= gone.count }
+        }
+    }
+}
+
+extension PackReader {
+    /// Which data key sealed a pack, from its last bytes.
+    func epoch(of pack: PackID) async throws -> UInt32 {
+        let tail = try await store.get(
+            PackLayout.objectKey(pack), .suffix(PackLayout.endLength))
+        return try PackLayout.epoch(ofTail: tail, pack: pack)
+    }
+}

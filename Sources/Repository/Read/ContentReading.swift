@@ -1,0 +1,73 @@
+public import Model
+
+extension ChunkReader {
+    /// Calls `body` with the bytes of a content from beginning to end, verified.
+    ///
+    /// Zero runs come as `nil` bytes and their length; everything else in pieces of a chunk.
+    ///
+    /// - Throws: ``FormatError`` for damage, and whatever `body` throws.
+    public func stream(
+        _ content: ContentReference,
+        _ body: (UnsafeRawBufferPointer?, UInt64) throws -> Void
+    ) throws {
+        var total: UInt64 = 0
+        try forEachLeaf(content) { references in
+            try read(references) { bytes, reference in
+                total += reference.length
+                try body(reference.isZeros ? nil : bytes, reference.length)
+            }
+        }
+        guard total == content.length else {
+            throw FormatError("a content", "it is \(total) bytes long instead of \(content.length)")
+        }
+    }
+
+    /// Calls `body` with runs of references to data, in order, without reading the data.
+    public func forEachLeaf(
+        _ content: ContentReference, _ body: ([ChunkReference]) throws -> Void
+    ) throws {
+        try visit(content.references, depth: content.depth, body)
+    }
+
+    private func visit(
+        _ references: [ChunkReference], depth: UInt8, _ body: ([ChunkReference]) throws -> Void
+    ) throws {
+        guard depth > 0 else { return try body(references) }
+        for reference in references {
+            var children: [ChunkReference] = []
+            try read([reference], role: .node) { bytes, _ in
+                children = try NodeFormat.decode(
+                    Array(bytes)[...], depth: depth - 1, object: "node \(reference.id.short)")
+            }
+            try visit(children, depth: depth - 1, body)
+        }
+    }
+
+    /// All bytes of a content of at most `limit` bytes.
+    public func bytes(_ content: ContentReference, limit: Int) throws -> [UInt8] {
+        guard content.length <= UInt64(limit) else {
+            throw FormatError("a document", "it is larger than \(limit) bytes")
+        }
+        var result: [UInt8] = []
+        result.reserveCapacity(Int(content.length))
+        try stream(content) { bytes, length in
+            if let bytes {
+                result.append(contentsOf: bytes)
+            } else {
+                result.append(contentsOf: repeatElement(0, count: Int(length)))
+            }
+        }
+        return result
+    }
+
+    /// Calls `body` with every entry of a tree, in tree order.
+    public func entries(_ tree: ContentReference, _ body: (TreeEntry) throws -> Void) throws {
+        var decoder = TreeDecoder(object: "a tree")
+        try stream(tree) { bytes, _ in
+            guard let bytes else { throw FormatError("a tree", "its entry list has a hole") }
+            decoder.feed(bytes)
+            while let entry = try decoder.next() { try body(entry) }
+        }
+        try decoder.finish()
+    }
+}

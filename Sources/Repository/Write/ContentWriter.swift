@@ -1,0 +1,170 @@
+import Engine
+public import Model
+
+/// Cuts contents into chunks and hands them to a session's workers; gives back what rebuilds them.
+///
+/// Used by one thread at a time. Contents follow one another; their references come back from
+/// ``takeFinished()`` in the same order, some time later. Reading happens straight into the
+/// writer's buffer.
+public final class ContentWriter {
+    private let session: WriteSession
+    private var current = Batch()
+    private var spare: [Batch] = []
+    private var inFlight: [Batch] = []
+    /// Start of the bytes of `current` that are not cut yet.
+    private var uncut = 0
+    private var isFixed = false
+    private var builder = ReferenceTreeBuilder()
+    private var finished: [ContentReference] = []
+    /// Bytes of plaintext of this writer that were new to the repository.
+    public private(set) var newBytes: UInt64 = 0
+
+    /// Length of the blocks that a disk is cut into, in bytes.
+    public static let blockLength = 65536
+
+    init(session: WriteSession) { self.session = session }
+
+    /// Begins a content.
+    ///
+    /// - Parameter fixed: Cut into aligned blocks of 64 KiB, zero blocks left out, as disks are.
+    public func begin(fixed: Bool = false) {
+        isFixed = fixed
+        uncut = current.filled
+    }
+
+    /// Room to read content into: at least 256 KiB.
+    public func room() throws -> UnsafeMutableRawBufferPointer {
+        if current.filled >= Batch.target { try handOver() }
+        return UnsafeMutableRawBufferPointer(rebasing: current.buffer[current.filled...])
+    }
+
+    /// Takes the first `count` bytes of what ``room()`` gave.
+    public func advance(_ count: Int) throws {
+        current.filled += count
+        cut(untilEnd: false)
+    }
+
+    /// Appends a copy of `bytes`.
+    public func append(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes
+        while !rest.isEmpty {
+            let room = try room()
+            let count = min(room.count, rest.count)
+            room.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            try advance(count)
+        }
+    }
+
+    /// Appends a run of zeros that is stored nowhere and comes back as a hole.
+    public func appendZeros(_ count: UInt64) {
+        cut(untilEnd: true)
+        if count > 0 { current.events.append(.zeros(count)) }
+    }
+
+    /// Ends the content.
+    public func end() throws {
+        cut(untilEnd: true)
+        current.events.append(.end)
+        if current.filled >= Batch.target || current.events.count >= 4096 { try handOver() }
+    }
+
+    /// References of contents that are complete, in the order of their ends. Does not wait.
+    public func takeFinished() throws -> [ContentReference] {
+        while let first = inFlight.first, first.done.isSignalled { try collect() }
+        defer { finished.removeAll(keepingCapacity: true) }
+        return finished
+    }
+
+    /// Waits for everything handed in so far; then all references can be taken.
+    public func drain() throws {
+        cut(untilEnd: true)
+        repeat {
+            if !current.events.isEmpty || !current.nodes.isEmpty { try handOver() }
+            while !inFlight.isEmpty { try collect() }
+        } while !current.nodes.isEmpty
+    }
+
+    private func cut(untilEnd: Bool) {
+        while uncut < current.filled {
+            let available = current.filled - uncut
+            var length: Int
+            if isFixed {
+                guard untilEnd || available >= Self.blockLength else { return }
+                length = min(available, Self.blockLength)
+            } else {
+                guard untilEnd || available >= session.cutter.parameters.maximum else { return }
+                length = session.cutter.cut(
+                    UnsafeRawBufferPointer(rebasing: current.buffer[uncut..<current.filled]))
+            }
+            let bytes = UnsafeRawBufferPointer(
+                rebasing: current.buffer[uncut..<(uncut + length)])
+            if isFixed && isAllZeros(bytes) {
+                current.events.append(.zeros(UInt64(length)))
+            } else {
+                current.events.append(.piece(current.pieces.count))
+                current.pieces.append(Batch.Piece(offset: uncut, length: length))
+            }
+            uncut += length
+        }
+    }
+
+    /// Gives the current batch to the workers; what is not cut yet moves to the next one.
+    private func handOver() throws {
+        try session.checkFailure()
+        while inFlight.count > session.workers { try collect() }
+        let next = spare.popLast() ?? Batch()
+        let left = UnsafeRawBufferPointer(rebasing: current.buffer[uncut..<current.filled])
+        next.buffer.copyMemory(from: left)
+        next.filled = left.count
+        uncut = 0
+        inFlight.append(current)
+        session.submit(current)
+        current = next
+    }
+
+    /// Waits for the oldest batch and follows its events.
+    private func collect() throws {
+        let batch = inFlight.removeFirst()
+        batch.done.wait()
+        try session.checkFailure()
+        newBytes += batch.newBytes
+        for event in batch.events {
+            switch event {
+            case .piece(let number):
+                let piece = batch.pieces[number]
+                builder.append(ChunkReference(id: piece.id, length: UInt64(piece.length)))
+            case .zeros(let count):
+                builder.appendZeros(count)
+            case .end:
+                finished.append(builder.finish(emit: emit))
+            }
+            if builder.isLong { builder.shorten(emit: emit) }
+        }
+        batch.clear()
+        spare.append(batch)
+    }
+
+    /// Names a node and sends it on its way.
+    private func emit(_ bytes: [UInt8]) -> ChunkReference {
+        let id = bytes.withUnsafeBytes { session.namer.name($0, role: .node) }
+        current.nodes.append((id, bytes))
+        return ChunkReference(id: id, length: UInt64(bytes.count))
+    }
+}
+
+/// Whether every byte is zero; about as fast as memory can be read.
+func isAllZeros(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var offset = 0
+    while offset &+ 64 <= bytes.count {
+        var sum = SIMD8<UInt64>(repeating: 0)
+        sum |= bytes.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+        if sum != .zero { return false }
+        offset &+= 64
+    }
+    while offset < bytes.count {
+        if bytes[offset] != 0 { return false }
+        offset &+= 1
+    }
+    return true
+}
