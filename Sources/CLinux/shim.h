@@ -1,6 +1,5 @@
 // What Linux has and Swift's Glibc module does not: variadic calls, allocator tuning, a few macros.
 #pragma once
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -35,6 +34,10 @@ static inline void dr_name_thread(pthread_t thread, const char *name) {
     pthread_setname_np(thread, name);
 }
 static inline int dr_cpu_count(cpu_set_t *set) { return CPU_COUNT(set); }
+/// A descriptor that becomes readable when the process ends.
+static inline int dr_pidfd_open(pid_t process) {
+    return (int)syscall(434 /* pidfd_open */, process, 0u);
+}
 static inline int dr_errno(void) { return errno; }
 static inline uint32_t dr_major(dev_t device) { return major(device); }
 static inline uint32_t dr_minor(dev_t device) { return minor(device); }
