@@ -32,6 +32,10 @@ static inline int dr_rename_exclusive(int olddir, const char *old, int newdir, c
 static inline void dr_name_thread(pthread_t thread, const char *name) {
     pthread_setname_np(thread, name);
 }
+/// A descriptor that becomes readable when the process ends.
+static inline int dr_pidfd_open(pid_t process) {
+    return (int)syscall(434 /* pidfd_open */, process, 0u);
+}
 static inline int dr_errno(void) { return errno; }
 static inline uint32_t dr_major(dev_t device) { return major(device); }
 static inline uint32_t dr_minor(dev_t device) { return minor(device); }
