@@ -56,3 +56,7 @@ static inline int dr_open_beneath(int directory, const char *path, uint64_t flag
     return (int)syscall(437 /* openat2, the same on every architecture */, directory, path, &how,
                         sizeof how);
 }
+/// What fcntl.h shows only under _GNU_SOURCE; the same on every architecture but alpha and parisc.
+static const int dr_O_PATH = 010000000;
+static const int dr_AT_EMPTY_PATH = 0x1000;
+static inline int dr_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }

@@ -51,7 +51,7 @@ struct MetadataWriter: Sendable {
     ///   - directory: Where it lies under its name.
     func apply(_ entry: TreeEntry, toPath descriptor: Int32, in directory: Int32) {
         if options.owners,
-            fchownat(descriptor, "", entry.userID, entry.groupID, AT_EMPTY_PATH) != 0
+            fchownat(descriptor, "", entry.userID, entry.groupID, dr_AT_EMPTY_PATH) != 0
         {
             problem(entry, "owner")
         }
@@ -69,7 +69,7 @@ struct MetadataWriter: Sendable {
             if result != 0 { problem(entry, "attribute \(printable(attribute.name))") }
         }
         var times = Self.times(entry)
-        if utimensat(descriptor, "", &times, AT_EMPTY_PATH) == 0 { return }
+        if utimensat(descriptor, "", &times, dr_AT_EMPTY_PATH) == 0 { return }
         // Before Linux 5.8.
         let result = EntryName.withCString(entry.name) {
             utimensat(directory, $0, &times, AT_SYMLINK_NOFOLLOW)

@@ -26,7 +26,7 @@ struct TreeTarget: Sendable {
         let files = FileSystem()
         do {
             try files.makeDirectories(above, mode: 0o755)
-            parent = try files.open(above.isEmpty ? "." : above, flags: O_PATH | O_DIRECTORY)
+            parent = try files.open(above.isEmpty ? "." : above, flags: dr_O_PATH | O_DIRECTORY)
         } catch {
             throw error.failure(side: .target)
         }
@@ -115,7 +115,7 @@ extension EntryName {
     ///
     /// - Returns: -1 when it cannot be reached so.
     static func openBeneath(_ path: [UInt8], under root: Int32) -> Int32 {
-        let flags = O_PATH | O_NOFOLLOW | O_CLOEXEC
+        let flags = dr_O_PATH | O_NOFOLLOW | O_CLOEXEC
         let opened = withCString(path) { dr_open_beneath(root, $0, UInt64(flags)) }
         if opened >= 0 || ![ENOSYS, EPERM, ENAMETOOLONG].contains(dr_errno()) { return opened }
         var directory = root

@@ -140,8 +140,10 @@ public final class TreeWriter: Sendable {
             guard state.stack != nil || state.isSingleFile else { return nil }
             do throws(SystemError) {
                 try state.stack?.finish()
-                if syncfs(state.stack?.root ?? target.parent) != 0 {
-                    throw .last("syncfs", target.path)
+                if let root = state.stack?.root {
+                    if dr_syncfs(root) != 0 { throw .last("syncfs", target.path) }
+                } else {
+                    sync()
                 }
                 return nil
             } catch { return error }
@@ -236,7 +238,7 @@ public final class TreeWriter: Sendable {
             }
         }
         let descriptor = EntryName.withCString(name) {
-            dr_openat(directory, $0, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)
+            dr_openat(directory, $0, dr_O_PATH | O_NOFOLLOW | O_CLOEXEC, 0)
         }
         if descriptor < 0 { throw .last("open", bytes: entry.path) }
         var entry = entry
@@ -286,7 +288,7 @@ public final class TreeWriter: Sendable {
         let directory = stack.current
         do {
             _ = try clearing(entry, in: directory, named: Array(entry.name)) { name in
-                let result = linkat(file, "", directory, name, AT_EMPTY_PATH)
+                let result = linkat(file, "", directory, name, dr_AT_EMPTY_PATH)
                 if result == 0 || dr_errno() == EEXIST { return result }
                 // Without CAP_DAC_READ_SEARCH.
                 return linkat(
