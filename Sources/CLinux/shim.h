@@ -49,3 +49,16 @@ static inline int dr_terminal_columns(int fd) {
 }
 /// Core dumps of this process would hold keys.
 static inline void dr_forbid_core_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+/// Opens `path` only if it lies beneath `directory` and no component is a symbolic link.
+/// ENOSYS on kernels before 5.6.
+static inline int dr_open_beneath(int directory, const char *path, uint64_t flags) {
+    struct {
+        uint64_t flags, mode, resolve;
+    } how = {flags, 0, 0x08 /* RESOLVE_BENEATH */ | 0x04 /* RESOLVE_NO_SYMLINKS */};
+    return (int)syscall(437 /* openat2, the same on every architecture */, directory, path, &how,
+                        sizeof how);
+}
+/// What fcntl.h shows only under _GNU_SOURCE; the same on every architecture but alpha and parisc.
+static const int dr_O_PATH = 010000000;
+static const int dr_AT_EMPTY_PATH = 0x1000;
+static inline int dr_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
