@@ -1,6 +1,5 @@
 // What Linux has and Swift's Glibc module does not: variadic calls, allocator tuning, a few macros.
 #pragma once
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
