@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -30,10 +28,8 @@ static inline int dr_openat(int directory, const char *path, int flags, mode_t m
 static inline int dr_rename_exclusive(int olddir, const char *old, int newdir, const char *new_) {
     return (int)syscall(SYS_renameat2, olddir, old, newdir, new_, 1u /* RENAME_NOREPLACE */);
 }
-static inline void dr_name_thread(pthread_t thread, const char *name) {
-    pthread_setname_np(thread, name);
-}
-static inline int dr_cpu_count(cpu_set_t *set) { return CPU_COUNT(set); }
+/// Names the calling thread; at most 15 bytes show.
+static inline void dr_name_this_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 /// A descriptor that becomes readable when the process ends.
 static inline int dr_pidfd_open(pid_t process) {
     return (int)syscall(434 /* pidfd_open */, process, 0u);

@@ -119,9 +119,7 @@ public final class Completion: Sendable {
 
 /// Processors this process may run on.
 public func processorCount() -> Int {
-    var set = cpu_set_t()
-    guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 1 }
-    return max(1, Int(dr_cpu_count(&set)))
+    max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 }
 
 /// Starts plain threads.
@@ -147,7 +145,12 @@ public enum WorkerThread {
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, 2 << 20)
         var thread = pthread_t()
-        let context = Unmanaged.passRetained(Body(body)).toOpaque()
+        let context = Unmanaged.passRetained(
+            Body {
+                dr_name_this_thread(name)
+                body()
+            }
+        ).toOpaque()
         let result = pthread_create(
             &thread, &attributes,
             { context in
@@ -156,7 +159,6 @@ public enum WorkerThread {
             }, context)
         pthread_attr_destroy(&attributes)
         precondition(result == 0, "the system starts no more threads: \(result)")
-        dr_name_thread(thread, String(name.prefix(15)))
         return Handle(thread: thread)
     }
 

@@ -24,8 +24,7 @@ public final class MemoryChunkIndex: ChunkIndex {
             state.packs[pack.pack] = pack.size
             for entry in pack.chunks {
                 state.places[entry.id] = ChunkLocation(
-                    pack: pack.pack, frame: pack.frames[Int(entry.frame)], offset: entry.offset,
-                    length: entry.length)
+                    pack: pack.pack, frame: pack.frames[Int(entry.frame)], offset: entry.offset)
             }
         }
     }

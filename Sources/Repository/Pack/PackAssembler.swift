@@ -83,7 +83,9 @@ final class PackAssembler: Sendable {
             open.missing += 1
             open.length += length
             state.open = open
-            if open.length >= target { close(&state) }
+            if open.length >= target || open.frames.count >= PackLayout.maximumFrames {
+                close(&state)
+            }
             return slot
         }
     }

@@ -21,6 +21,8 @@ struct PackLayout: Sendable {
     static let tagLength = 16
     /// A pack is closed when its frames reach this many bytes.
     static let targetLength = 32 << 20
+    /// A pack is closed when it has this many frames, however small.
+    static let maximumFrames = 4096
     /// No frame's plaintext is larger: the largest chunk and the target of a frame together.
     static let maximumFrame = 4 << 20
     private static let trailerNonce = UInt64.max
@@ -207,7 +209,9 @@ struct PackLayout: Sendable {
         }
         let frameCount = Int(try reader.readUInt32())
         let chunkCount = Int(try reader.readUInt32())
-        guard frameCount * 9 + chunkCount * 40 == reader.remaining else {
+        guard frameCount <= Self.maximumFrames,
+            frameCount * 9 + chunkCount * 40 == reader.remaining
+        else {
             throw FormatError("pack \(pack)", "its list has the wrong length")
         }
         var frames: [FrameLocation] = []

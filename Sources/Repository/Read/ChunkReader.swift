@@ -55,8 +55,8 @@ public final class ChunkReader {
             let frame = try frame(at: place, ahead: places[next...])
             next += 1
             let start = Int(place.offset)
-            guard start + Int(reference.length) <= frame.count,
-                place.length == UInt32(truncatingIfNeeded: reference.length)
+            guard reference.length <= UInt64(frame.count),
+                start + Int(reference.length) <= frame.count
             else { throw damaged(place, reference) }
             let bytes = UnsafeRawBufferPointer(
                 rebasing: frame.bytes[start..<(start + Int(reference.length))])

@@ -1,0 +1,261 @@
+import Engine
+public import Model
+import Synchronization
+
+/// Where every chunk of a repository is: `chunks-<repository>.sqlite`, rebuilt from the packs when it
+/// is lost and never saved.
+///
+/// Rows are narrow: the first 16 bytes of a chunk's name, and one number that holds the pack's row,
+/// the frame's number and the offset in it. Memory does not grow with the repository: SQLite's cache
+/// is bounded. Safe to use from several threads; calls block and go one after the other.
+public final class ChunkTable: Sendable {
+    private static let schemaVersion: Int64 = 1
+    private static let offsetBits: UInt64 = 22
+    private static let frameBits: UInt64 = 12
+
+    private struct Open: ~Copyable {
+        let database: Database
+        var isEmpty: Bool
+    }
+    private let state: Mutex<Open>
+
+    /// Opens the table at `path`; a damaged or foreign one is replaced by an empty one.
+    ///
+    /// - Parameter cache: Bytes of pages that SQLite keeps in memory.
+    /// - Returns: The table; ask ``packs()`` to see what it knows.
+    public init(at path: String, cache: ByteCount = ByteCount(32 << 20)) throws {
+        var options = DatabaseOptions()
+        options.synchronous = .normal
+        options.cache = cache
+        let database = try Self.open(path, options)
+        let first = try database.statement("SELECT 1 FROM chunks LIMIT 1")
+        let isEmpty = try !first.step()
+        first.reset()
+        state = Mutex(Open(database: database, isEmpty: isEmpty))
+    }
+
+    private static func open(_ path: String, _ options: DatabaseOptions) throws -> Database {
+        do {
+            let database = try Database(path, options: options)
+            if try database.userVersion() == schemaVersion { return database }
+            if try database.userVersion() == 0 {
+                try create(in: database)
+                return database
+            }
+        } catch let damaged as DamagedDatabase {
+            _ = damaged
+        }
+        // It holds nothing that the packs do not hold too.
+        for suffix in ["", "-wal", "-shm"] { try removeFile(path + suffix) }
+        let database = try Database(path, options: options)
+        try create(in: database)
+        return database
+    }
+
+    private static func create(in database: Database) throws {
+        try database.transaction { database in
+            try database.execute(
+                """
+                CREATE TABLE packs (
+                    number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL);
+                CREATE TABLE frames (
+                    pack INTEGER NOT NULL, number INTEGER NOT NULL, offset INTEGER NOT NULL,
+                    stored INTEGER NOT NULL, plain INTEGER NOT NULL, encoding INTEGER NOT NULL,
+                    PRIMARY KEY (pack, number)) WITHOUT ROWID;
+                CREATE TABLE chunks (
+                    id BLOB NOT NULL PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
+                """)
+            try database.setUserVersion(schemaVersion)
+        }
+    }
+
+    /// Which of `ids` have a place.
+    public func contains(_ ids: [ChunkID]) throws -> [Bool] {
+        try state.withLock { state in
+            var found = [Bool](repeating: false, count: ids.count)
+            if state.isEmpty { return found }
+            try Self.forEachPlace(of: ids, in: state.database) { index, _ in found[index] = true }
+            return found
+        }
+    }
+
+    /// The places of `ids`, nil where none is known.
+    public func locate(_ ids: [ChunkID]) throws -> [ChunkLocation?] {
+        try state.withLock { state in
+            var places = [UInt64?](repeating: nil, count: ids.count)
+            try Self.forEachPlace(of: ids, in: state.database) { index, place in
+                places[index] = place
+            }
+            var packs: [Int64: PackID] = [:]
+            var frames: [UInt64: FrameLocation] = [:]
+            return try places.map { place in
+                guard let place else { return nil }
+                let number = Int64(place >> (Self.frameBits + Self.offsetBits))
+                let frameKey = place >> Self.offsetBits
+                let offset = UInt32(place & (1 << Self.offsetBits - 1))
+                if packs[number] == nil { packs[number] = try Self.pack(number, state.database) }
+                if frames[frameKey] == nil {
+                    frames[frameKey] = try Self.frame(
+                        pack: number, number: frameKey & (1 << Self.frameBits - 1), state.database)
+                }
+                guard let pack = packs[number], let frame = frames[frameKey] else { return nil }
+                return ChunkLocation(pack: pack, frame: frame, offset: offset)
+            }
+        }
+    }
+
+    /// Takes note of a durable pack; one that is known already stays as it is.
+    public func record(_ contents: PackContents) throws {
+        try state.withLock { state in
+            try state.database.transaction { database in try Self.insert(contents, into: database) }
+            if !contents.chunks.isEmpty { state.isEmpty = false }
+        }
+    }
+
+    /// All packs known, with their sizes in bytes.
+    public func packs() throws -> [PackID: UInt64] {
+        try state.withLock { state in
+            let statement = try state.database.statement("SELECT id, size FROM packs")
+            defer { statement.reset() }
+            var packs: [PackID: UInt64] = [:]
+            while try statement.step() {
+                if let id = PackID(bytes: statement.blob(0)) {
+                    packs[id] = UInt64(statement.int64(1))
+                }
+            }
+            return packs
+        }
+    }
+
+    /// Forgets packs and every place in them.
+    ///
+    /// - Complexity: One pass over all places.
+    public func remove(_ packs: Set<PackID>) throws {
+        guard !packs.isEmpty else { return }
+        try state.withLock { state in
+            try state.database.transaction { database in
+                try database.execute("CREATE TEMP TABLE gone (number INTEGER PRIMARY KEY)")
+                let insert = try database.statement(
+                    "INSERT INTO gone SELECT number FROM packs WHERE id = ?")
+                for pack in packs {
+                    insert.bind(pack.bytes, at: 1)
+                    try insert.run()
+                    insert.reset()
+                }
+                let shift = Self.frameBits + Self.offsetBits
+                try database.execute(
+                    """
+                    DELETE FROM chunks WHERE place >> \(shift) IN (SELECT number FROM gone);
+                    DELETE FROM frames WHERE pack IN (SELECT number FROM gone);
+                    DELETE FROM packs WHERE number IN (SELECT number FROM gone);
+                    DROP TABLE gone;
+                    """)
+            }
+        }
+    }
+
+    // MARK: Rows
+
+    /// The part of a name that rows are found by.
+    private struct RowKey: Comparable {
+        var high: UInt64
+        var low: UInt64
+
+        init(_ id: ChunkID) { (high, low) = (id.words.0, id.words.1) }
+
+        static func < (left: Self, right: Self) -> Bool {
+            (left.high, left.low) < (right.high, right.low)
+        }
+
+        func bind(to statement: Statement, at index: Int32, _ body: () throws -> Void) rethrows {
+            let big = (high.bigEndian, low.bigEndian)
+            try withUnsafeBytes(of: big) {
+                statement.bindStatic($0, at: index)
+                try body()
+            }
+        }
+    }
+
+    /// Calls `body` with the index in `ids` and the place of each chunk that has one; asks in the
+    /// order of the rows, so that neighbours share pages.
+    private static func forEachPlace(
+        of ids: [ChunkID], in database: Database, _ body: (Int, UInt64) -> Void
+    ) throws {
+        let statement = try database.statement("SELECT place FROM chunks WHERE id = ?")
+        let keys = ids.map { RowKey($0) }
+        for index in ids.indices.sorted(by: { keys[$0] < keys[$1] }) {
+            try keys[index].bind(to: statement, at: 1) {
+                if try statement.step() {
+                    body(index, UInt64(bitPattern: statement.int64(0)))
+                }
+                statement.reset()
+            }
+        }
+    }
+
+    private static func insert(_ contents: PackContents, into database: Database) throws {
+        let pack = try database.statement("INSERT OR IGNORE INTO packs (id, size) VALUES (?, ?)")
+        pack.bind(contents.pack.bytes, at: 1)
+        pack.bind(Int64(contents.size), at: 2)
+        try pack.run()
+        pack.reset()
+        guard database.changedRows == 1 else { return }
+        let number = database.lastInsertedRow
+        let frame = try database.statement("INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)")
+        for location in contents.frames {
+            frame.bind(number, at: 1)
+            frame.bind(Int64(location.number), at: 2)
+            frame.bind(Int64(location.offset), at: 3)
+            frame.bind(Int64(location.storedLength), at: 4)
+            frame.bind(Int64(location.plainLength), at: 5)
+            frame.bind(Int64(location.encoding), at: 6)
+            try frame.run()
+            frame.reset()
+        }
+        let chunk = try database.statement("INSERT OR REPLACE INTO chunks VALUES (?, ?)")
+        let rows = contents.chunks.map { entry in
+            let place =
+                (UInt64(number) << frameBits | UInt64(entry.frame)) << offsetBits
+                | UInt64(entry.offset)
+            return (key: RowKey(entry.id), place: Int64(bitPattern: place))
+        }
+        for row in rows.sorted(by: { $0.key < $1.key }) {
+            try row.key.bind(to: chunk, at: 1) {
+                chunk.bind(row.place, at: 2)
+                try chunk.run()
+                chunk.reset()
+            }
+        }
+    }
+
+    private static func pack(_ number: Int64, _ database: Database) throws -> PackID? {
+        let statement = try database.statement("SELECT id FROM packs WHERE number = ?")
+        defer { statement.reset() }
+        statement.bind(number, at: 1)
+        return try statement.step() ? PackID(bytes: statement.blob(0)) : nil
+    }
+
+    private static func frame(pack: Int64, number: UInt64, _ database: Database) throws
+        -> FrameLocation?
+    {
+        let statement = try database.statement(
+            "SELECT offset, stored, plain, encoding FROM frames WHERE pack = ? AND number = ?")
+        defer { statement.reset() }
+        statement.bind(pack, at: 1)
+        statement.bind(Int64(number), at: 2)
+        guard try statement.step() else { return nil }
+        return FrameLocation(
+            number: UInt32(number), offset: UInt64(statement.int64(0)),
+            storedLength: UInt32(statement.int64(1)), plainLength: UInt32(statement.int64(2)),
+            encoding: UInt8(statement.int64(3)))
+    }
+}
+
+/// Removes a file that may not be there.
+private func removeFile(_ path: String) throws {
+    do throws(SystemError) {
+        try FileSystem().unlink(path)
+    } catch {
+        throw error.failure(side: .local)
+    }
+}

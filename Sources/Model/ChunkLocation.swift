@@ -1,0 +1,73 @@
+/// A frame within its pack.
+public struct FrameLocation: Hashable, Sendable {
+    /// Position among the pack's frames; also the nonce it is sealed with.
+    public var number: UInt32
+    /// Offset of the sealed bytes in the pack.
+    public var offset: UInt64
+    /// Length of the sealed bytes, the tag included.
+    public var storedLength: UInt32
+    /// Length of the plaintext.
+    public var plainLength: UInt32
+    /// How the plaintext is stored: 0 as it is, 1 zstd.
+    public var encoding: UInt8
+
+    public init(
+        number: UInt32, offset: UInt64, storedLength: UInt32, plainLength: UInt32, encoding: UInt8
+    ) {
+        self.number = number
+        self.offset = offset
+        self.storedLength = storedLength
+        self.plainLength = plainLength
+        self.encoding = encoding
+    }
+}
+
+/// Where a chunk is: a hint, which the chunk's name proves or disproves.
+public struct ChunkLocation: Hashable, Sendable {
+    public var pack: PackID
+    public var frame: FrameLocation
+    /// Offset of the chunk in the frame's plaintext.
+    public var offset: UInt32
+
+    public init(pack: PackID, frame: FrameLocation, offset: UInt32) {
+        self.pack = pack
+        self.frame = frame
+        self.offset = offset
+    }
+}
+
+/// What a pack says that it holds.
+public struct PackContents: Hashable, Sendable {
+    public var pack: PackID
+    /// Size of the whole object.
+    public var size: UInt64
+    /// Which of the repository's data keys sealed it.
+    public var epoch: UInt32
+    public var frames: [FrameLocation]
+    /// Every chunk: name, index into `frames`, offset in the frame, length. In storage order.
+    public var chunks: [Entry]
+
+    public struct Entry: Hashable, Sendable {
+        public var id: ChunkID
+        public var frame: UInt32
+        public var offset: UInt32
+        public var length: UInt32
+
+        public init(id: ChunkID, frame: UInt32, offset: UInt32, length: UInt32) {
+            self.id = id
+            self.frame = frame
+            self.offset = offset
+            self.length = length
+        }
+    }
+
+    public init(
+        pack: PackID, size: UInt64, epoch: UInt32, frames: [FrameLocation], chunks: [Entry]
+    ) {
+        self.pack = pack
+        self.size = size
+        self.epoch = epoch
+        self.frames = frames
+        self.chunks = chunks
+    }
+}
