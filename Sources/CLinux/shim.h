@@ -15,6 +15,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+// Linux's own values, which the headers only show to programs that ask for GNU extensions.
+static const int DR_O_NOATIME = 01000000;
+static const int DR_F_SETPIPE_SZ = 1031;
+static const int DR_SEEK_DATA = 3;
+static const int DR_SEEK_HOLE = 4;
+
 /// Keeps results of a megabyte on the heap: each would otherwise be mapped, faulted in and unmapped.
 static inline void dr_keep_large_allocations_on_heap(void) {
     mallopt(M_MMAP_THRESHOLD, 1 << 30);

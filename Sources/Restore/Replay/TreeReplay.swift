@@ -1,0 +1,197 @@
+import Engine
+import Model
+import Repository
+import Synchronization
+import Workloads
+
+/// Brings a tree back: entries in tree order, the bytes of files in storage order.
+///
+/// Works through the tree in windows of files: while one window's bytes are being written, the next
+/// one's files are made. Owned by one thread.
+final class TreeReplay {
+    /// Files that may be open at once, over the two windows under way.
+    private static let filesAWindow = 1024
+    /// References a window holds; bounds memory, and how far chunks are put in order.
+    private static let referencesAWindow = 16384
+
+    private let reader: ChunkReader
+    private let storage: StorageOrderReader
+    private let writer: TreeWriter
+    private let only: [UInt8]
+    private let advance: @Sendable (ByteCount) -> Void
+    private var window: FileWindow
+    private var wanted: [WantedChunk] = []
+    private var underWay: StorageOrderReader.Window?
+
+    init(
+        reader: ChunkReader, storage: StorageOrderReader, target: String,
+        options: TreeReplayOptions, advance: @escaping @Sendable (ByteCount) -> Void
+    ) throws {
+        self.reader = reader
+        self.storage = storage
+        writer = try TreeWriter(target: target, options: options)
+        only = options.only
+        self.advance = advance
+        window = FileWindow(writer: writer, advance: advance)
+    }
+
+    func replay(_ tree: ContentReference, cancelled: () throws -> Void) throws
+        -> TreeReplaySummary
+    {
+        let cursor = try TreeCursor(tree, reader: reader)
+        do {
+            while let entry = try cursor.next() {
+                guard isWanted(entry.path) else { continue }
+                try cancelled()
+                try place(entry)
+            }
+            try sendWindow()
+        } catch {
+            underWay?.wait()
+            throw error
+        }
+        underWay?.wait()
+        return try writer.complete()
+    }
+
+    /// What is asked for, what lies below it, and the directories above it.
+    private func isWanted(_ path: [UInt8]) -> Bool {
+        if only.isEmpty || path.isEmpty || path == only { return true }
+        let slash = [UInt8(ascii: "/")]
+        return path.starts(with: only + slash) || only.starts(with: path + slash)
+    }
+
+    private func place(_ entry: TreeEntry) throws {
+        guard let handle = try writer.begin(entry) else { return }
+        var position: UInt64 = 0
+        var count = 0
+        let file = window.add(handle, entry)
+        do {
+            try reader.forEachLeaf(entry.content) { references in
+                for reference in references {
+                    defer { position += reference.length }
+                    if reference.isZeros { continue }
+                    let token = window.addPlace(file: file, offset: position)
+                    wanted.append(
+                        WantedChunk(
+                            id: reference.id, length: UInt32(reference.length), token: token))
+                    count += 1
+                    // A file larger than a window goes on in the next one, still open.
+                    if wanted.count >= Self.referencesAWindow {
+                        try sendWindow(continuing: file)
+                    }
+                }
+            }
+        } catch let error as FormatError {
+            // The file's list of chunks is damaged: the file is lost, the rest is not.
+            window.fail(file: file, error)
+        }
+        window.release(file: file)
+        if window.fileCount >= Self.filesAWindow || wanted.count >= Self.referencesAWindow {
+            try sendWindow()
+        }
+    }
+
+    private func sendWindow(continuing file: Int? = nil) throws {
+        let current = window
+        underWay?.wait()
+        underWay = try storage.read(wanted, into: current)
+        wanted.removeAll(keepingCapacity: true)
+        guard file == nil else {
+            // The open file belongs to this window: wait, and use it again.
+            underWay?.wait()
+            underWay = nil
+            current.forgetPlaces()
+            return
+        }
+        window = FileWindow(writer: writer, advance: advance)
+    }
+}
+
+/// The files of one window, and where their chunks go.
+///
+/// Filled by one thread before the chunks are asked for; then written by several.
+final class FileWindow: ChunkReceiver {
+    private struct File {
+        var handle: TreeWriter.FileHandle
+        var entry: TreeEntry
+        /// Chunks still to come, plus one while the list of them is being made.
+        var missing: Int
+        var error: String?
+    }
+    private struct State {
+        var files: [File] = []
+        var places: [(file: Int, offset: UInt64)] = []
+    }
+
+    private let state = Mutex(State())
+    private let writer: TreeWriter
+    private let advance: @Sendable (ByteCount) -> Void
+
+    init(writer: TreeWriter, advance: @escaping @Sendable (ByteCount) -> Void) {
+        self.writer = writer
+        self.advance = advance
+    }
+
+    var fileCount: Int { state.withLock { $0.files.count } }
+
+    func add(_ handle: TreeWriter.FileHandle, _ entry: TreeEntry) -> Int {
+        state.withLock {
+            $0.files.append(File(handle: handle, entry: entry, missing: 1, error: nil))
+            return $0.files.count - 1
+        }
+    }
+
+    func addPlace(file: Int, offset: UInt64) -> Int {
+        state.withLock {
+            $0.files[file].missing += 1
+            $0.places.append((file, offset))
+            return $0.places.count - 1
+        }
+    }
+
+    func forgetPlaces() { state.withLock { $0.places.removeAll(keepingCapacity: true) } }
+
+    func fail(file: Int, _ error: any Error) {
+        state.withLock { $0.files[file].error = "\(error)" }
+    }
+
+    /// The list of the file's chunks is whole.
+    func release(file: Int) { count(file) }
+
+    func receive(_ bytes: UnsafeRawBufferPointer, token: Int) throws {
+        let (file, handle, offset) = state.withLock { state in
+            let place = state.places[token]
+            return (place.file, state.files[place.file].handle, place.offset)
+        }
+        try writer.write(handle, at: offset, bytes)
+        advance(ByteCount(UInt64(bytes.count)))
+        count(file)
+    }
+
+    func failed(_ token: Int, _ error: any Error) {
+        let file = state.withLock { state in
+            let file = state.places[token].file
+            if state.files[file].error == nil { state.files[file].error = "\(error)" }
+            return file
+        }
+        count(file)
+    }
+
+    private func count(_ file: Int) {
+        let done: File? = state.withLock { state in
+            state.files[file].missing -= 1
+            return state.files[file].missing == 0 ? state.files[file] : nil
+        }
+        guard let done else { return }
+        if let error = done.error {
+            writer.abandon(done.handle, done.entry, reason: error)
+            return
+        }
+        do {
+            try writer.finish(done.handle, done.entry)
+        } catch {
+            writer.abandon(done.handle, done.entry, reason: "\(error)")
+        }
+    }
+}

@@ -1,0 +1,423 @@
+import CLinux
+import Engine
+import Glibc
+import Model
+import Repository
+import Workloads
+
+/// Captures a directory of this machine as a tree: walks it on descriptors, recognises what has not
+/// changed, reads the rest, writes the entry list.
+///
+/// The walk and the entry list of the previous snapshot are in the same order, so that recognising an
+/// unchanged file needs one entry of the past in memory, not all of them. Owned by one thread.
+final class TreeCapture {
+    /// A file is only taken as unchanged when it last changed so long before the capture that saw
+    /// it: within this time a second change may leave the same time stamp.
+    private static let settleTime = TimeSpan(seconds: 2)
+
+    /// What stands between the walk and the entry list, waiting for its content.
+    private enum Pending {
+        case ready(TreeEntry)
+        /// Its content is the next one to come; `link` remembers it for hard links.
+        case content(TreeEntry, link: LinkKey?)
+        /// A further name of a file whose content has come or is coming.
+        case link(TreeEntry, LinkKey)
+        /// The next content was read while the file changed: dropped.
+        case discard
+    }
+
+    private struct LinkKey: Hashable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    private let contents: ContentWriter
+    private let list: ContentWriter
+    private var encoder = TreeEncoder()
+    private let previous: PreviousTree?
+    private let options: TreeCaptureOptions
+    private let exclude: [GlobPattern]
+    private let cancelled: () throws -> Void
+    private let advance: (ByteCount) -> Void
+    private var pending: [Pending] = []
+    private var pendingHead = 0
+    private var arrived: [ContentReference] = []
+    private var arrivedHead = 0
+    private var firstNames: [LinkKey: [UInt8]] = [:]
+    private var linkContents: [LinkKey: ContentReference] = [:]
+    private var rootDevice: dev_t = 0
+    private var rootPath: [UInt8] = []
+
+    private(set) var files: UInt64 = 0
+    private(set) var filesUnchanged: UInt64 = 0
+    private(set) var entries: UInt64 = 0
+    private(set) var bytes: UInt64 = 0
+    private(set) var bytesRead: UInt64 = 0
+    private(set) var omissions: [String] = []
+    private(set) var omitted = 0
+
+    /// - Parameters:
+    ///   - previous: The tree of the last snapshot of the same part.
+    ///   - cancelled: Throws when the capture should end early.
+    init(
+        session: WriteSession, previous: PreviousTree?, options: TreeCaptureOptions,
+        cancelled: @escaping () throws -> Void, advance: @escaping (ByteCount) -> Void
+    ) {
+        contents = session.makeContentWriter()
+        list = session.makeContentWriter()
+        list.begin()
+        self.previous = previous
+        self.options = options
+        exclude = options.exclude.map(GlobPattern.init)
+        self.cancelled = cancelled
+        self.advance = advance
+    }
+
+    /// Bytes of plaintext that were new to the repository.
+    var bytesNew: UInt64 { contents.newBytes + list.newBytes }
+
+    /// Captures what is at `path`: a directory, or a single file as a tree of one entry below a root.
+    ///
+    /// - Returns: The content of the entry list.
+    func capture(_ path: String) throws -> ContentReference {
+        rootPath = Array(path.utf8)
+        let root = dr_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+        guard root >= 0 else {
+            throw SystemError.last("open", path).failure(side: .source)
+        }
+        defer { close(root) }
+        var status = stat()
+        guard fstat(root, &status) == 0 else {
+            throw SystemError.last("fstat", path).failure(side: .source)
+        }
+        rootDevice = status.st_dev
+        if status.st_mode & S_IFMT == S_IFDIR {
+            try directory(root, path: [], status: status)
+        } else {
+            try single(root, path: path, status: status)
+        }
+        try contents.drain()
+        try settle()
+        guard pendingHead == pending.count else {
+            throw Failure(.failed, "a file's content is missing after its capture", side: .local)
+        }
+        try flushList(all: true)
+        try list.end()
+        try list.drain()
+        guard let tree = try list.takeFinished().first else {
+            throw Failure(.failed, "an entry list is missing after its capture", side: .local)
+        }
+        return tree
+    }
+
+    /// A file alone: its directory's name and owner, and the file under its own name.
+    private func single(_ descriptor: Int32, path: String, status: stat) throws {
+        var root = TreeEntry(path: [], type: .directory)
+        root.mode = 0o755
+        put(.ready(root))
+        let name = Array(path.utf8).split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
+        let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let directory = dr_openat(
+            AT_FDCWD, parent.isEmpty ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        guard directory >= 0 else { throw SystemError.last("open", parent).failure(side: .source) }
+        defer { close(directory) }
+        try entry(ListedEntry(name: name, status: status), in: directory, path: name)
+    }
+
+    // MARK: The walk
+
+    private func directory(_ descriptor: Int32, path: [UInt8], status: stat) throws {
+        var entry = makeEntry(path, .directory, status)
+        attachAttributes(of: descriptor, to: &entry, unlessKnownFrom: try previous?.entry(at: path))
+        put(.ready(entry))
+        if options.oneFileSystem && status.st_dev != rootDevice { return }
+        let shown = shownPath(path)
+        let children: [ListedEntry]
+        do throws(SystemError) {
+            children = try DirectoryListing.read(descriptor, path: shown) { name, number in
+                omit(path.isEmpty ? name : path + [47] + name, number)
+            }
+        } catch {
+            omit(path, error.number)
+            return
+        }
+        for child in children {
+            try cancelled()
+            let childPath = path.isEmpty ? child.name : path + [UInt8(ascii: "/")] + child.name
+            if !exclude.isEmpty {
+                let whole = rootPath + [UInt8(ascii: "/")] + childPath
+                if exclude.contains(where: { $0.matches(whole) }) { continue }
+            }
+            try self.entry(child, in: descriptor, path: childPath)
+        }
+    }
+
+    private func entry(_ listed: ListedEntry, in directory: Int32, path: [UInt8]) throws {
+        let status = listed.status
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: try file(listed, in: directory, path: path)
+        case S_IFDIR:
+            let descriptor = withName(listed.name) {
+                dr_openat(directory, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
+            }
+            guard descriptor >= 0 else { return omit(path, errno) }
+            defer { close(descriptor) }
+            try self.directory(descriptor, path: path, status: status)
+        case S_IFLNK:
+            guard let target = readLink(listed.name, in: directory, length: Int(status.st_size))
+            else { return omit(path, errno) }
+            var entry = makeEntry(path, .symlink, status)
+            entry.linkTarget = target
+            attachAttributes(listed.name, in: directory, to: &entry)
+            put(.ready(entry))
+        case S_IFIFO: special(listed, .fifo, in: directory, path: path)
+        case S_IFCHR: special(listed, .characterDevice, in: directory, path: path)
+        case S_IFBLK: special(listed, .blockDevice, in: directory, path: path)
+        // A socket is made by the program that listens on it: never data.
+        default: break
+        }
+        if pending.count - pendingHead > 2048 { try settle() }
+    }
+
+    private func special(
+        _ listed: ListedEntry, _ type: EntryType, in directory: Int32, path: [UInt8]
+    ) {
+        var entry = makeEntry(path, type, listed.status)
+        let device = listed.status.st_rdev
+        entry.deviceNumber = (dr_major(device), dr_minor(device))
+        attachAttributes(listed.name, in: directory, to: &entry)
+        put(.ready(entry))
+    }
+
+    private func file(_ listed: ListedEntry, in directory: Int32, path: [UInt8]) throws {
+        let status = listed.status
+        files += 1
+        let link =
+            status.st_nlink > 1
+            ? LinkKey(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) : nil
+        if let link, let first = firstNames[link] {
+            var entry = makeEntry(path, .file, status)
+            entry.hardLink = first
+            put(.link(entry, link))
+            return
+        }
+        if let link { firstNames[link] = path }
+        if let known = try previous?.entry(at: path), isUnchanged(known, status) {
+            var entry = makeEntry(path, .file, status)
+            entry.attributes = known.attributes
+            entry.content = known.content
+            entry.size = known.size
+            if let link { linkContents[link] = known.content }
+            filesUnchanged += 1
+            bytes += known.size
+            put(.ready(entry))
+            return
+        }
+        try read(listed, in: directory, path: path, link: link)
+    }
+
+    private func isUnchanged(_ known: TreeEntry, _ status: stat) -> Bool {
+        guard let previous, known.type == .file, !known.isTorn,
+            known.size == UInt64(status.st_size), known.inode == UInt64(status.st_ino),
+            known.modified == Timestamp(status.st_mtim), known.changed == Timestamp(status.st_ctim)
+        else { return false }
+        return known.changed < previous.asOf + TimeSpan(nanoseconds: -Self.settleTime.nanoseconds)
+    }
+
+    private func read(
+        _ listed: ListedEntry, in directory: Int32, path: [UInt8], link: LinkKey?
+    ) throws {
+        let descriptor = withName(listed.name) { name in
+            let flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+            // Only the owner and root may leave the access time alone.
+            let quiet = dr_openat(directory, name, flags | DR_O_NOATIME, 0)
+            return quiet >= 0 || errno != EPERM ? quiet : dr_openat(directory, name, flags, 0)
+        }
+        guard descriptor >= 0 else {
+            files -= 1
+            if let link { firstNames[link] = nil }
+            return omit(path, errno)
+        }
+        defer { close(descriptor) }
+        var attempt = 0
+        while true {
+            var before = stat()
+            guard fstat(descriptor, &before) == 0, before.st_mode & S_IFMT == S_IFREG else {
+                files -= 1
+                return omit(path, errno)
+            }
+            contents.begin()
+            let size: UInt64
+            do throws(SystemError) {
+                size = try FileReading.read(descriptor, status: before, into: contents)
+            } catch {
+                // What was read of it is dropped: half a file is no file.
+                try contents.end()
+                put(.discard)
+                files -= 1
+                if let link { firstNames[link] = nil }
+                return omit(path, error.number)
+            }
+            try contents.end()
+            bytesRead += size
+            advance(ByteCount(size))
+            var after = stat()
+            fstat(descriptor, &after)
+            let changed =
+                Timestamp(before.st_mtim) != Timestamp(after.st_mtim)
+                || Timestamp(before.st_ctim) != Timestamp(after.st_ctim)
+                || UInt64(before.st_size) != size
+            attempt += 1
+            if changed && attempt < 3 {
+                put(.discard)
+                continue
+            }
+            var entry = makeEntry(path, .file, before)
+            entry.size = size
+            entry.isTorn = changed
+            if changed {
+                note(
+                    "\(shownPath(path)): changed while it was read, its bytes are of no one moment")
+            }
+            attachAttributes(of: descriptor, to: &entry, unlessKnownFrom: nil)
+            bytes += size
+            put(.content(entry, link: link))
+            return
+        }
+    }
+
+    // MARK: Entries
+
+    private func makeEntry(_ path: [UInt8], _ type: EntryType, _ status: stat) -> TreeEntry {
+        var entry = TreeEntry(path: path, type: type)
+        entry.mode = UInt32(status.st_mode) & 0o7777
+        entry.userID = status.st_uid
+        entry.groupID = status.st_gid
+        entry.modified = Timestamp(status.st_mtim)
+        entry.changed = Timestamp(status.st_ctim)
+        entry.inode = UInt64(status.st_ino)
+        entry.device = UInt64(status.st_dev)
+        entry.linkCount = type == .file ? UInt32(clamping: status.st_nlink) : 1
+        if type == .file { entry.size = UInt64(status.st_size) }
+        return entry
+    }
+
+    private func attachAttributes(
+        of descriptor: Int32, to entry: inout TreeEntry, unlessKnownFrom known: TreeEntry?
+    ) {
+        if let known, let previous, known.inode == entry.inode, known.changed == entry.changed,
+            known.changed < previous.asOf + TimeSpan(nanoseconds: -Self.settleTime.nanoseconds)
+        {
+            entry.attributes = known.attributes
+            return
+        }
+        do throws(SystemError) {
+            entry.attributes = try EntryMetadata.attributes(of: descriptor)
+        } catch {
+            omit(entry.path, error.number, what: "extended attributes")
+        }
+    }
+
+    private func attachAttributes(_ name: [UInt8], in directory: Int32, to entry: inout TreeEntry) {
+        do throws(SystemError) {
+            entry.attributes = try EntryMetadata.attributes(ofEntry: name, in: directory)
+        } catch {
+            omit(entry.path, error.number, what: "extended attributes")
+        }
+    }
+
+    private func put(_ item: Pending) { pending.append(item) }
+
+    /// Writes all entries whose content has come.
+    private func settle() throws {
+        if arrivedHead == arrived.count {
+            arrived.removeAll(keepingCapacity: true)
+            arrivedHead = 0
+        }
+        arrived += try contents.takeFinished()
+        while pendingHead < pending.count {
+            switch pending[pendingHead] {
+            case .ready(let entry): try append(entry)
+            case .link(var entry, let key):
+                guard let content = linkContents[key] else {
+                    // The first name could not be read, and that was said.
+                    omitted += 1
+                    break
+                }
+                entry.content = content
+                entry.size = content.length
+                try append(entry)
+            case .content(var entry, let link):
+                guard let content = takeArrived() else { return compact() }
+                entry.content = content
+                if let link { linkContents[link] = content }
+                try append(entry)
+            case .discard: guard takeArrived() != nil else { return compact() }
+            }
+            pendingHead += 1
+        }
+        compact()
+    }
+
+    private func takeArrived() -> ContentReference? {
+        guard arrivedHead < arrived.count else { return nil }
+        arrivedHead += 1
+        return arrived[arrivedHead - 1]
+    }
+
+    private func compact() {
+        guard pendingHead > 4096 || pendingHead == pending.count else { return }
+        pending.removeFirst(pendingHead)
+        pendingHead = 0
+    }
+
+    private func append(_ entry: TreeEntry) throws {
+        encoder.append(entry)
+        entries += 1
+        try flushList(all: false)
+    }
+
+    private func flushList(all: Bool) throws {
+        guard all || encoder.pendingCount > 64 << 10 else { return }
+        try encoder.flush { try list.append($0) }
+    }
+
+    // MARK: What is left out
+
+    private func omit(_ path: [UInt8], _ number: Int32, what: String = "") {
+        let reason = String(cString: strerror(number))
+        note("\(shownPath(path)): \(what.isEmpty ? "" : what + ": ")\(reason)")
+    }
+
+    private func note(_ text: String) {
+        omitted += 1
+        // A night that cannot read a million files says so, and names the first of them.
+        if omissions.count < 100 { omissions.append(text) }
+    }
+
+    private func shownPath(_ path: [UInt8]) -> String {
+        printable(path.isEmpty ? rootPath : rootPath + [UInt8(ascii: "/")] + path)
+    }
+
+    private func readLink(_ name: [UInt8], in directory: Int32, length: Int) -> [UInt8]? {
+        var target = [UInt8](repeating: 0, count: max(length, 1) + 1)
+        while true {
+            let count = target.withUnsafeMutableBufferPointer { buffer in
+                buffer.withMemoryRebound(to: CChar.self) { buffer in
+                    withName(name) { name in
+                        buffer.baseAddress.map { readlinkat(directory, name, $0, buffer.count) }
+                            ?? -1
+                    }
+                }
+            }
+            guard count >= 0 else { return nil }
+            if count < target.count { return Array(target[..<count]) }
+            target = [UInt8](repeating: 0, count: target.count * 2)
+        }
+    }
+}
+
+extension Timestamp {
+    /// A file's time.
+    init(_ time: timespec) { self.init(seconds: time.tv_sec, nanoseconds: time.tv_nsec) }
+}
