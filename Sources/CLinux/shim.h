@@ -37,6 +37,8 @@ static inline int dr_pidfd_open(pid_t process) {
 }
 /// A descriptor that is readable once something was written to it.
 static inline int dr_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+/// A pipe whose ends no program that is started inherits.
+static inline int dr_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
 static inline int dr_errno(void) { return errno; }
 static inline uint32_t dr_major(dev_t device) { return major(device); }
 static inline uint32_t dr_minor(dev_t device) { return minor(device); }

@@ -46,8 +46,8 @@ struct ContainerProgramsTests {
         let size = 200_000_000
         try await withContainer(on: engine) { container in
             let programs = ContainerPrograms(engine: engine, container: container)
-            let toProgram = try TestPipe()
-            let fromProgram = try TestPipe()
+            let toProgram = try Pipe()
+            let fromProgram = try Pipe()
             let writer = Task.detached {
                 try await BlockingPool.shared.run {
                     defer { toProgram.closeWriter() }
@@ -78,7 +78,7 @@ struct ContainerProgramsTests {
         let engine = try await TestEnvironment.dockerEngine()
         try await withContainer(on: engine) { container in
             let programs = ContainerPrograms(engine: engine, container: container)
-            let full = try TestPipe()
+            let full = try Pipe()
             // Nobody reads: the writer in the container, the Engine and we are all stuck on it.
             let call = Task {
                 try await programs.run(ProgramCall(["yes"], output: full.writer))
@@ -86,7 +86,8 @@ struct ContainerProgramsTests {
             try await waitUntil { try await runs("yes", programs) }
             call.cancel()
             await #expect(throws: CancellationError.self) { try await call.value }
-            #expect(try await runs("yes", programs) == false)
+            let still = try await runs("yes", programs)
+            #expect(!still)
         }
     }
 
@@ -97,7 +98,8 @@ struct ContainerProgramsTests {
             let call = ProgramCall(["sleep", "1234"], timeout: TimeSpan(seconds: 0.5))
             let failure = await #expect(throws: Failure.self) { try await programs.run(call) }
             #expect(failure?.message.contains("took longer than") == true)
-            #expect(try await runs("sleep 1234", programs) == false)
+            let still = try await runs("sleep 1234", programs)
+            #expect(!still)
         }
     }
 
@@ -105,7 +107,7 @@ struct ContainerProgramsTests {
         let engine = try await TestEnvironment.dockerEngine()
         try await withContainer(on: engine) { container in
             let programs = ContainerPrograms(engine: engine, container: container)
-            let endless = try TestPipe()
+            let endless = try Pipe()
             // The writer never ends by itself: the program's end must be enough.
             let result = try await programs.run(
                 ProgramCall(["sh", "-c", "exit 3"], input: endless.reader))

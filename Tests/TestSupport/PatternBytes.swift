@@ -1,39 +1,5 @@
 import Glibc
-public import Model
-import Synchronization
-
-/// A pipe whose ends are closed once each, at the latest when it goes.
-public final class TestPipe: Sendable {
-    public let reader: Int32
-    public let writer: Int32
-    private let open: Mutex<(reader: Bool, writer: Bool)>
-
-    public init() throws {
-        var ends: [Int32] = [0, 0]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Failure(.failed, "pipe: \(errno)") }
-        (reader, writer) = (ends[0], ends[1])
-        open = Mutex((true, true))
-    }
-
-    deinit {
-        closeReader()
-        closeWriter()
-    }
-
-    public func closeReader() {
-        open.withLock {
-            if $0.reader { close(reader) }
-            $0.reader = false
-        }
-    }
-
-    public func closeWriter() {
-        open.withLock {
-            if $0.writer { close(writer) }
-            $0.writer = false
-        }
-    }
-}
+import Model
 
 /// Bytes that are cheap to make and to compare, with no short period.
 public enum PatternBytes {
