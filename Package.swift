@@ -84,7 +84,7 @@ let package = Package(
 
         // Tests mirror the sources; `TestSupport` holds the fixtures they share.
         .target(
-            name: "TestSupport", dependencies: ["Model", "Engine", "CLinux"],
+            name: "TestSupport", dependencies: ["Model", "Engine", "Workloads", "CLinux"],
             path: "Tests/TestSupport", swiftSettings: settings),
         tests("Model"),
         tests("Engine"),

@@ -29,3 +29,17 @@ static inline CURLcode dr_curl_get_long(CURL *handle, CURLINFO info, long *value
 static inline CURLcode dr_curl_get_string(CURL *handle, CURLINFO info, const char **value) {
     return curl_easy_getinfo(handle, info, value);
 }
+/// HTTP and HTTPS only, also after a redirect; the option's name changed in 7.85.
+static inline CURLcode dr_curl_allow_http_only(CURL *handle) {
+#if LIBCURL_VERSION_NUM >= 0x075500
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    return code != CURLE_OK ? code
+                            : curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+#else
+    long both = CURLPROTO_HTTP | CURLPROTO_HTTPS;
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_PROTOCOLS, both);
+    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS, both);
+#endif
+}
+/// The initialisation of the whole library; a macro's value that Swift does not see.
+static inline CURLcode dr_curl_global_init(void) { return curl_global_init(CURL_GLOBAL_DEFAULT); }

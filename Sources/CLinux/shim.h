@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -40,6 +41,10 @@ static inline void dr_name_this_thread(const char *name) { prctl(PR_SET_NAME, na
 static inline int dr_pidfd_open(pid_t process) {
     return (int)syscall(434 /* pidfd_open */, process, 0u);
 }
+/// A descriptor that is readable once something was written to it.
+static inline int dr_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+/// A pipe whose ends no program that is started inherits.
+static inline int dr_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
 static inline int dr_errno(void) { return errno; }
 static inline uint32_t dr_major(dev_t device) { return major(device); }
 static inline uint32_t dr_minor(dev_t device) { return minor(device); }
