@@ -13,12 +13,12 @@ final class DataPipe: Sendable {
     let writing: Int32
 
     /// A program that ends early must not end this process too: writing to it is an error instead.
-    private static let ignoresBrokenPipes: Bool = signal(SIGPIPE, SIG_IGN) != SIG_ERR
+    private static let ignoresBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 
     init() throws {
-        _ = Self.ignoresBrokenPipes
+        Self.ignoresBrokenPipes
         var descriptors: [Int32] = [-1, -1]
-        guard pipe2(&descriptors, O_CLOEXEC) == 0 else {
+        guard dr_pipe(&descriptors) == 0 else {
             throw SystemError.last("pipe", "pipe").failure(side: .local)
         }
         // Fewer switches between the two sides; refused where the user has too many pipes.
