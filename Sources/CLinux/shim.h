@@ -69,3 +69,5 @@ static inline int dr_open_beneath(int directory, const char *path, uint64_t flag
 static const int dr_O_PATH = 010000000;
 static const int dr_AT_EMPTY_PATH = 0x1000;
 static inline int dr_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
+/// A pipe whose ends are closed on exec.
+static inline int dr_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }

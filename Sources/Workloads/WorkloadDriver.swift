@@ -39,15 +39,22 @@ public struct WorkloadContext: Sendable {
     public var dockerHost: String?
     /// Reads secrets when they are needed.
     public var secrets: any SecretReader
+    /// What exists may be replaced; it is moved aside where that is possible.
+    public var replace: Bool
+    /// Setuid bits, devices and privileged attributes come back to a directory too.
+    public var privilegedMetadata: Bool
     /// Says what is going on, for people; never a secret.
     public var report: @Sendable (String) -> Void
 
     public init(
-        dockerHost: String? = nil, secrets: any SecretReader,
+        dockerHost: String? = nil, secrets: any SecretReader, replace: Bool = false,
+        privilegedMetadata: Bool = false,
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.dockerHost = dockerHost
         self.secrets = secrets
+        self.replace = replace
+        self.privilegedMetadata = privilegedMetadata
         self.report = report
     }
 }

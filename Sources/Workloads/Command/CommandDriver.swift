@@ -1,0 +1,122 @@
+public import Engine
+import Glibc
+public import Model
+
+/// Captures the standard output of a program, and gives it back to another program's standard input.
+public struct CommandDriver: WorkloadDriver {
+    public let kind = WorkloadKind.command
+    private let programs: any ProgramRunner
+    static let part = "output"
+    private static let document = "command.json"
+
+    /// What the document holds.
+    private struct Words: Codable {
+        var capture: [String]
+        var restore: [String]?
+    }
+
+    /// - Parameter programs: Where the programs run.
+    public init(programs: any ProgramRunner = LocalPrograms()) { self.programs = programs }
+
+    public func capture(
+        _ workload: WorkloadSpecification, of service: Service, into sink: any CaptureSink,
+        context: WorkloadContext
+    ) async throws -> CaptureOutcome {
+        guard case .command(let command) = workload, let program = command.capture.first else {
+            throw Failure(.usage, "service \(service.name): no command to capture")
+        }
+        let words = Words(capture: command.capture, restore: command.restore)
+        try await sink.document(Self.document, try StableJSON.encode(words), attributes: [:])
+        let (bytes, result) = try await ProgramStreams(programs: programs).capture(
+            ProgramCall(command.capture), into: sink, as: Self.part)
+        guard result.succeeded else {
+            throw result.failure("command \(printable(program.utf8))", side: .source)
+        }
+        guard bytes > 0 || service.allowEmpty else {
+            throw Failure(
+                .failed, "command \(printable(program.utf8)) wrote nothing",
+                hint: "set allow_empty: true if that is as it should be", side: .source)
+        }
+        // What the output is worth only its program knows.
+        return CaptureOutcome(consistency: .application)
+    }
+
+    public func replaySteps(
+        for source: any ReplaySource, service: Service, target: ReplayTarget
+    ) async throws -> [ReplayStep] {
+        let bytes = source.snapshot.part(Self.part)?.bytes ?? ByteCount(0)
+        return switch target {
+        case .here:
+            [
+                ReplayStep(
+                    id: "command", title: "give the output back to the restore command",
+                    bytes: bytes, phase: .data)
+            ]
+        case .directory(let directory):
+            [
+                ReplayStep(
+                    id: "command", title: "write the command's output to a file", bytes: bytes,
+                    phase: .data, makes: ["path\(file(source, directory))"])
+            ]
+        }
+    }
+
+    public func preflight(
+        _ steps: [ReplayStep], from source: any ReplaySource, service: Service,
+        target: ReplayTarget, context: WorkloadContext
+    ) async throws -> [PreflightFinding] {
+        switch target {
+        case .here:
+            guard try await words(source, service).restore?.isEmpty == false else {
+                return [
+                    PreflightFinding(
+                        .blocker, "service \(service.name): its command has no restore command",
+                        hint: "set restore: in the configuration, or restore to a directory")
+                ]
+            }
+            return []
+        case .directory(let directory):
+            let path = file(source, directory)
+            guard access(path, F_OK) == 0 else { return [] }
+            return [PreflightFinding(.conflict, "\(printable(path.utf8)) exists")]
+        }
+    }
+
+    public func perform(
+        _ step: ReplayStep, from source: any ReplaySource, service: Service,
+        target: ReplayTarget, context: WorkloadContext
+    ) async throws -> ReplayOutcome {
+        switch target {
+        case .here:
+            guard let restore = try await words(source, service).restore,
+                let program = restore.first
+            else { throw Failure(.usage, "service \(service.name): no restore command") }
+            let (bytes, result) = try await ProgramStreams(programs: programs).replay(
+                Self.part, from: source, into: ProgramCall(restore))
+            guard result.succeeded else {
+                throw result.failure(
+                    "restore command \(printable(program.utf8))", side: .target)
+            }
+            return ReplayOutcome(bytes: ByteCount(bytes))
+        case .directory(let directory):
+            let bytes = try await ReplayedFile(path: file(source, directory)).write(
+                Self.part, from: source, replace: context.replace)
+            return ReplayOutcome(bytes: ByteCount(bytes))
+        }
+    }
+
+    /// The restore words of the configuration, or else those of the night.
+    private func words(_ source: any ReplaySource, _ service: Service) async throws -> Words {
+        for case .command(let command) in service.workloads
+        where WorkloadID(service: service.name, kind: .command, name: command.name)
+            == source.snapshot.workload && command.restore != nil
+        {
+            return Words(capture: command.capture, restore: command.restore)
+        }
+        return try StableJSON.decode(Words.self, from: try await source.document(Self.document))
+    }
+
+    private func file(_ source: any ReplaySource, _ directory: String) -> String {
+        ReplayDirectory.path(directory, for: source.snapshot) + "/output"
+    }
+}

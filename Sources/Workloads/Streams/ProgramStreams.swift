@@ -1,0 +1,116 @@
+import Engine
+import Model
+
+/// Programs whose output is captured, or which read what is brought back, without a file between.
+struct ProgramStreams: Sendable {
+    let programs: any ProgramRunner
+
+    /// Streams a program's standard output into `sink`.
+    ///
+    /// - Returns: How many bytes came, and how the program ended. Both count: the pipe's end says
+    ///   nothing about the program.
+    func capture(
+        _ call: ProgramCall, into sink: any CaptureSink, as name: String,
+        attributes: [String: String] = [:], observer: (any StreamObserver)? = nil
+    ) async throws -> (bytes: UInt64, result: ProgramResult) {
+        enum Side { case program(ProgramResult), stream(UInt64) }
+        let pipe = try DataPipe()
+        return try await withThrowingTaskGroup(of: Side.self) { group in
+            group.addTask {
+                defer { pipe.closeWriting() }
+                var call = call
+                call.output = pipe.writing
+                return .program(try await programs.run(call))
+            }
+            group.addTask {
+                defer { pipe.closeReading() }
+                return .stream(
+                    try await sink.stream(
+                        name, from: pipe.reading, attributes: attributes, observer: observer))
+            }
+            var bytes: UInt64 = 0
+            var result = ProgramResult(status: 0)
+            // The first error cancels the other side.
+            for try await side in group {
+                switch side {
+                case .program(let ended): result = ended
+                case .stream(let count): bytes = count
+                }
+            }
+            return (bytes, result)
+        }
+    }
+
+    /// Streams a part into a program's standard input.
+    ///
+    /// A program that does not read to the end, and a part that cannot be read to its end, are
+    /// errors whatever the exit code; the program's own failure is the one returned when both fail.
+    ///
+    /// - Returns: How many bytes went, and how the program ended.
+    func replay(
+        _ part: String, from source: any ReplaySource, into call: ProgramCall
+    ) async throws -> (bytes: UInt64, result: ProgramResult) {
+        enum Side {
+            case program(Result<ProgramResult, any Error>)
+            case stream(Result<UInt64, any Error>)
+            case patienceIsOver
+        }
+        let pipe = try DataPipe()
+        return try await withThrowingTaskGroup(of: Side.self) { group in
+            group.addTask {
+                defer { pipe.closeReading() }
+                var call = call
+                call.input = pipe.reading
+                do { return .program(.success(try await programs.run(call))) } catch {
+                    return .program(.failure(error))
+                }
+            }
+            group.addTask {
+                do {
+                    let count = try await source.stream(part, to: pipe.writing)
+                    pipe.closeWriting()
+                    return .stream(.success(count))
+                } catch {
+                    // The program must not take this for the end of the data.
+                    return .stream(.failure(error))
+                }
+            }
+            var bytes: UInt64?
+            var result: ProgramResult?
+            var feedError: (any Error)?
+            for try await side in group {
+                switch side {
+                case .program(.success(let ended)): result = ended
+                case .program(.failure(let error)):
+                    if feedError == nil || !(error is CancellationError) { throw error }
+                case .stream(.success(let count)): bytes = count
+                case .stream(.failure(let error)):
+                    feedError = error
+                    // Most likely the program has ended and its own words say why.
+                    group.addTask {
+                        try? await Task.sleep(for: .seconds(2))
+                        return .patienceIsOver
+                    }
+                case .patienceIsOver: group.cancelAll()
+                }
+                if let result, let bytes { return (bytes, result) }
+                if let result, let feedError {
+                    if !result.succeeded { return (0, result) }
+                    throw feedError
+                }
+            }
+            throw feedError ?? CancellationError()
+        }
+    }
+}
+
+extension ProgramResult {
+    /// The failure of a program that ended with another code than 0, with its last words.
+    func failure(_ what: String, side: Failure.Side, hint: String? = nil) -> Failure {
+        let lines = errorText.split(whereSeparator: \.isNewline).suffix(4)
+        let words = lines.map { printable($0.utf8) }.joined(separator: "; ")
+        return Failure(
+            .failed, "\(what) failed with exit code \(status)", hint: hint,
+            cause: words.isEmpty ? nil : words, side: side)
+    }
+}
