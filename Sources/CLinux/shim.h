@@ -71,3 +71,31 @@ static const int dr_AT_EMPTY_PATH = 0x1000;
 static inline int dr_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 /// A pipe whose ends are closed on exec.
 static inline int dr_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
+static inline int dr_close_on_exec_pipe(int ends[2]) {
+    return (int)syscall(SYS_pipe2, ends, O_CLOEXEC);
+}
+static int dr_signal_pipe = -1;
+static volatile sig_atomic_t dr_signal_seen = 0;
+static void dr_on_signal(int number) {
+    int code = number == SIGINT ? 130 : 143;
+    if (dr_signal_seen) _exit(code);
+    dr_signal_seen = 1;
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    if (write(dr_signal_pipe, &byte, 1) != 1) _exit(code);
+    errno = saved;
+}
+/// The first SIGINT, SIGTERM or SIGHUP writes its number, one byte, to `descriptor`; the second ends
+/// the process. One that is ignored now stays ignored. Call from one source file only.
+static inline void dr_watch_signals(int descriptor) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    dr_signal_pipe = descriptor;
+    for (int i = 0; i < 3; i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+        action.sa_handler = dr_on_signal;
+        action.sa_flags = SA_RESTART;
+        sigfillset(&action.sa_mask);
+        sigaction(numbers[i], &action, NULL);
+    }
+}

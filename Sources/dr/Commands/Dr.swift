@@ -1,0 +1,19 @@
+import ArgumentParser
+
+/// The root of all commands. It lists only what works.
+struct Dr: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dr",
+        abstract: "Back up services and bring them back, in order and on the clock.",
+        discussion: """
+            The configuration is /etc/dr/dr.yaml unless --config or DR_CONFIG names another. The \
+            repository's password comes from DR_PASSWORD_FILE, DR_PASSWORD_COMMAND or \
+            DR_PASSWORD, else dr asks for it.
+
+            "dr help exit-codes" lists how a command can end.
+            """,
+        version: "dr \(Version.current)",
+        subcommands: [ConfigCommand.self, CompletionCommand.self, VersionCommand.self])
+
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+}

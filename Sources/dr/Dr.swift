@@ -1,5 +1,0 @@
-import ArgumentParser
-
-@main struct Dr: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "dr")
-}
