@@ -32,7 +32,7 @@ final class Interruption: Sendable {
     /// Begins to watch; called once, at the start of the process.
     func watch() {
         var ends: [Int32] = [-1, -1]
-        guard dr_close_on_exec_pipe(&ends) == 0 else { return }
+        guard dr_pipe(&ends) == 0 else { return }
         dr_watch_signals(ends[1])
         let reader = ends[0]
         WorkerThread.detach(name: "dr-signals") { [self] in
