@@ -69,6 +69,7 @@ static inline int dr_open_beneath(int directory, const char *path, uint64_t flag
 /// What fcntl.h shows only under _GNU_SOURCE; the same on every architecture but alpha and parisc.
 static const int dr_O_PATH = 010000000;
 static const int dr_AT_EMPTY_PATH = 0x1000;
+static inline int dr_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 static int dr_signal_pipe = -1;
 static volatile sig_atomic_t dr_signal_seen = 0;
 static void dr_on_signal(int number) {

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The built `dr`, run as its users run it: another process, its own environment, its exit code.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What this machine lends to tests, as `scripts/test` announces it in `DR_TEST_…` variables.

@@ -1,3 +1,4 @@
+import CLinux
 import CCurl
 import Glibc
 import Model

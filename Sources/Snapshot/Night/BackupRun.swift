@@ -1,3 +1,4 @@
+import CLinux
 public import Catalog
 public import Engine
 import Glibc

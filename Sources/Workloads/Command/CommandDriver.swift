@@ -1,3 +1,4 @@
+import CLinux
 public import Engine
 import Glibc
 public import Model

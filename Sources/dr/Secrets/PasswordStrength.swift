@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// How hard a password is to guess, roughly.
