@@ -91,7 +91,8 @@ let package = Package(
             path: "Tests/TestSupport", swiftSettings: settings),
         tests("Model"),
         tests("Engine"),
-        tests("Repository", "Engine", "CZstd"),
+        tests(
+            "Repository", "Engine", "CZstd", .product(name: "Crypto", package: "swift-crypto")),
         tests("Workloads", "Engine"),
         tests("Catalog", "Engine"),
         tests("Snapshot", "Engine", "Repository", "Workloads", "Catalog"),
