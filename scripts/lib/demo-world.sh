@@ -29,7 +29,7 @@ make_site() {
     setfattr -n user.comment -v 'kept with the file' "$site/grüße" 2>/dev/null || true
     setfacl -m u:65534:r "$site/private" 2>/dev/null || true
     touch -d '2001-02-03 04:05:06.123456789' "$site/pages/1.html"
-    ! is_root || chown 1234:5678 "$site/pages/2.html"
+    ! is_root || chown 1234:5678 "$site/pages/4.html"
 }
 
 make_database() {
@@ -93,7 +93,7 @@ make_world() {
 
 # change_world: a day of work in every part.
 change_world() {
-    rm -r "$site/with space"
+    rm -r "$site/pages/2"*
     printf 'new today\n' >"$site/pages/new.html"
     printf 'changed\n' >>"$site/pages/3.html"
     mv "$site/images/photo 2.jpg" "$site/images/renamed.jpg"
