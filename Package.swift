@@ -10,6 +10,10 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
         .swiftLanguageMode(.v6),
+        // Tests reach into modules (`@testable`) in release builds too, which is how they are built:
+        // the hot loops are too slow in debug. Here and not on the command line, where it would
+        // build every dependency anew.
+        .unsafeFlags(["-enable-testing"]),
     ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
 /// A test target beside the module it tests.

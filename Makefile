@@ -1,0 +1,39 @@
+# What a developer types. The scripts say what they do and install what is missing.
+
+.PHONY: help check fmt test integration bench demo install clean
+
+help:
+	@echo 'make check        lint, tests, demonstration: what CI runs'
+	@echo 'make fmt          format the sources'
+	@echo 'make test         all tests this machine can run'
+	@echo 'make integration  only the tests that drive the built program'
+	@echo 'make bench        benchmarks'
+	@echo 'make demo         the main job, on real servers of its own'
+	@echo 'make install      the program to $$(PREFIX)/bin (default /usr/local)'
+
+check:
+	bash .ci/run
+
+fmt:
+	scripts/lint --fix
+
+test:
+	scripts/test
+
+integration:
+	scripts/test --filter CommandTests
+
+bench:
+	@if [ -d Benchmarks ]; then swift package --package-path Benchmarks benchmark; \
+	else echo 'there are no benchmarks yet' >&2; exit 1; fi
+
+demo:
+	scripts/demo
+
+PREFIX ?= /usr/local
+
+install:
+	scripts/install $(DESTDIR)$(PREFIX)/bin
+
+clean:
+	swift package clean
