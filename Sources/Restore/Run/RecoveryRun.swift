@@ -113,7 +113,7 @@ public struct RecoveryRun: Sendable {
             guard let step = steps[id] else { throw CancellationError() }
             let start = clock.offset
             await ledger.began(step, at: start, attempt: attempt)
-            let output = try await perform(step) {
+            let output = try await perform(step, replace: replace) {
                 firstReads.note(step.services, at: clock.offset)
             }
             await ledger.proven(step, output.bytes, from: start, to: clock.offset)
@@ -136,18 +136,20 @@ public struct RecoveryRun: Sendable {
     }
 
     private func perform(
-        _ step: PlannedStep, onRead: @escaping @Sendable () -> Void
+        _ step: PlannedStep, replace: Bool, onRead: @escaping @Sendable () -> Void
     ) async throws -> StepOutput {
         guard let replay = step.replay, let made = ReplayStep(step) else {
             return try await check(step)
         }
         let source = try await sources.source(replay.snapshot)
+        var context = environment.context
+        context.replace = replace
         let isData = step.phase == .data
         let metered = MeteredSource(base: source) { if isData { onRead() } }
         let outcome = try await environment.driverFor(replay.kind).perform(
             made, from: metered,
             service: service(replay.service), target: try ReplayTarget(plan.target),
-            context: environment.context)
+            context: context)
         return StepOutput(
             bytes: outcome.bytes, notes: outcome.notes, problems: outcome.problems)
     }
