@@ -9,6 +9,7 @@ public struct PlannedStep: Sendable, Hashable, Codable, Identifiable {
 
     /// A driver's step that this one carries out.
     public struct Replay: Sendable, Hashable, Codable {
+        public var service: ServiceName
         public var workload: WorkloadID
         public var kind: WorkloadKind
         public var snapshot: SnapshotID
@@ -17,9 +18,10 @@ public struct PlannedStep: Sendable, Hashable, Codable, Identifiable {
         public var needs: [String]
 
         public init(
-            workload: WorkloadID, kind: WorkloadKind, snapshot: SnapshotID, step: String,
-            needs: [String]
+            service: ServiceName, workload: WorkloadID, kind: WorkloadKind,
+            snapshot: SnapshotID, step: String, needs: [String]
         ) {
+            self.service = service
             self.workload = workload
             self.kind = kind
             self.snapshot = snapshot

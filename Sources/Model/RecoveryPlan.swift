@@ -134,11 +134,16 @@ public struct UncoveredItem: Sendable, Hashable, Codable {
     public var service: ServiceName
     public var workload: WorkloadID?
     public var reason: String
+    /// Whether it was asked for: then the plan brings back less than was wanted.
+    public var isWanted: Bool
 
-    public init(service: ServiceName, workload: WorkloadID? = nil, reason: String) {
+    public init(
+        service: ServiceName, workload: WorkloadID? = nil, reason: String, isWanted: Bool = true
+    ) {
         self.service = service
         self.workload = workload
         self.reason = reason
+        self.isWanted = isWanted
     }
 }
 

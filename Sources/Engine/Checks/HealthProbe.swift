@@ -1,0 +1,68 @@
+public import Model
+
+/// Asks once whether something is healthy.
+public protocol HealthProbe: Sendable {
+    /// One attempt, of a few seconds at most.
+    ///
+    /// - Throws: Only what another attempt cannot change, for example a check that is not known.
+    func probe(_ check: CheckSpecification) async throws -> HealthVerdict
+}
+
+/// The answer to one attempt.
+public enum HealthVerdict: Sendable, Hashable {
+    case healthy
+    /// Not, or not yet; with the reason.
+    case unhealthy(String)
+}
+
+/// Hands each kind of check to whoever can do it.
+public struct CheckProbe: HealthProbe {
+    /// Asks a URL: its address, the expected status, text that the body must hold.
+    public typealias HTTPQuestion =
+        @Sendable (_ url: String, _ status: Int, _ body: String?) async throws -> HealthVerdict
+    /// Asks for the state of a container.
+    public typealias ContainerQuestion = @Sendable (_ name: String) async throws -> HealthVerdict
+
+    private let programs: (any ProgramRunner)?
+    private let http: HTTPQuestion?
+    private let container: ContainerQuestion?
+    /// Longest time for one attempt.
+    private let patience: TimeSpan
+
+    public init(
+        programs: (any ProgramRunner)? = nil, http: HTTPQuestion? = nil,
+        container: ContainerQuestion? = nil, patience: TimeSpan = TimeSpan(seconds: 10)
+    ) {
+        self.programs = programs
+        self.http = http
+        self.container = container
+        self.patience = patience
+    }
+
+    public func probe(_ check: CheckSpecification) async throws -> HealthVerdict {
+        switch check.kind {
+        case .tcp(let host, let port):
+            return try await BlockingPool.shared.run { [patience] in
+                TCPProbe.connect(host: host, port: port, patience: patience)
+            }
+        case .command(let words):
+            guard let programs else { break }
+            do {
+                let result = try await programs.run(ProgramCall(words, timeout: patience))
+                return result.succeeded
+                    ? .healthy : .unhealthy("\(words.first ?? "") ended with \(result.status)")
+            } catch let failure as Failure {
+                return .unhealthy(failure.description)
+            }
+        case .http(let url, let status, let body):
+            guard let http else { break }
+            return try await http(url, status, body)
+        case .container(let name):
+            guard let container else { break }
+            return try await container(name)
+        }
+        throw Failure(
+            .usage, "check cannot be made here: \(check.summary)",
+            hint: "use another kind of check")
+    }
+}

@@ -1,0 +1,116 @@
+public import Model
+
+/// A report as Markdown, for a ticket, a wiki or a mail.
+public struct ReportMarkdown: Sendable {
+    private let report: RecoveryReport
+
+    public init(_ report: RecoveryReport) { self.report = report }
+
+    /// The document, each line with its end. Names from outside cannot become markup.
+    public var text: String {
+        let healthy = report.services.count(where: \.isHealthy)
+        var text = """
+            # \(report.purpose == .drill ? "Drill" : "Restore") of \
+            \(report.declared.shortDescription)
+
+            **\(report.result.meaning)** (exit code \(report.result.rawValue)): \(healthy) of \
+            \(counted(report.services.count, "service")) back, \(report.bytes) in \(report.ended).
+
+            | | |
+            | --- | --- |
+            | run | `\(report.run)` |
+            | target | \(cell(report.target.description)) |
+            | host | \(cell(report.host)), dr \(cell(report.program)) |
+            | recovery time | \(ReportWords.time(report)) |
+            | recovery point | \(ReportWords.point(report)) |
+            \(forecast)
+            ## Clock
+
+            | moment | since declared | time |
+            | --- | ---: | --- |
+            | declared | 0.0 s | \(report.declared.shortDescription) |
+
+            """
+        for (name, at) in report.milestones.all {
+            text += "| \(name) | \(at) | \((report.declared + at).shortDescription) |\n"
+        }
+        text += services + steps
+        text += list("Critical path", report.criticalPath.map { cell($0) }, numbered: true)
+        text += list(
+            "Not executed", report.notExecuted.map { "\(cell($0.id)): \(cell($0.message ?? ""))" })
+        text += list(
+            "Not covered",
+            report.uncovered.map {
+                "\(cell($0.workload?.text ?? $0.service.text)): \(cell($0.reason))"
+            })
+        text += list("What went wrong", problems)
+        text += list("Notes", report.notes.map { cell($0) })
+        return text
+    }
+
+    private var forecast: String {
+        guard let forecast = report.forecast, forecast.isMeasured else { return "" }
+        return "| forecast | \(forecast.expected), \(forecast.shortest) to \(forecast.longest) |\n"
+    }
+
+    private var services: String {
+        var text = """
+
+            ## Services
+
+            | service | state | recovery time | recovery point | bytes |
+            | --- | --- | --- | --- | ---: |
+
+            """
+        for service in report.services {
+            text +=
+                "| \(cell(service.name.text)) | \(service.state.rawValue) |"
+                + " \(ReportWords.time(service)) | \(ReportWords.point(service)) |"
+                + " \(service.bytes) |\n"
+        }
+        return text
+    }
+
+    private var steps: String {
+        var text = """
+
+            ## Steps
+
+            | step | result | start | took | waited | bytes | rate | attempts |
+            | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+
+            """
+        for step in report.executed {
+            let rate = step.throughput.map { "\($0)/s" } ?? ""
+            text +=
+                "| \(cell(step.title)) | \(step.state.rawValue) | \(step.started ?? .zero) |"
+                + " \(step.duration ?? .zero) | \(step.waited ?? .zero) | \(step.bytes) |"
+                + " \(rate) | \(step.attempts) |\n"
+        }
+        return text
+    }
+
+    private var problems: [String] {
+        report.steps.flatMap { step in
+            ((step.state == .failed ? [step.message ?? ""] : []) + step.problems).map {
+                "\(cell(step.id)): \(cell($0))"
+            } + (step.state == .failed ? step.hint.map { ["to do: \(cell($0))"] } ?? [] : [])
+        }
+    }
+
+    private func list(_ title: String, _ items: [String], numbered: Bool = false) -> String {
+        guard !items.isEmpty else { return "" }
+        let lines = items.enumerated().map { numbered ? "\($0 + 1). \($1)\n" : "- \($1)\n" }
+        return "\n## \(title)\n\n" + lines.joined()
+    }
+
+    /// Text that Markdown shows as it is, also within a table.
+    private func cell(_ text: String) -> String {
+        var safe = ""
+        for character in shown(text) {
+            if "\\`*_{}[]<>#|~&!".contains(character) { safe.append("\\") }
+            safe.append(character)
+        }
+        return safe
+    }
+}

@@ -1,0 +1,128 @@
+public import Model
+
+/// A report for a terminal.
+public struct ReportText: Sendable {
+    private let report: RecoveryReport
+
+    public init(_ report: RecoveryReport) { self.report = report }
+
+    /// The text, each line with its end. Names from outside are made safe to show.
+    public var text: String {
+        var text = header + milestones
+        text += section("services", services) + section("steps", steps)
+        text += section("not executed", notExecuted)
+        text += section(
+            "critical path", report.criticalPath.map { "  \(shown($0))\n" }.joined())
+        text += section("not covered", uncovered) + section("what went wrong", problems)
+        text += section("notes", report.notes.map { "  \(shown($0))\n" }.joined())
+        return text
+    }
+
+    private var header: String {
+        let healthy = report.services.count(where: \.isHealthy)
+        return "\(report.purpose.rawValue) to \(shown(report.target.description)),"
+            + " run \(report.run.short) on \(shown(report.host)): \(report.result.meaning)\n"
+            + "\(healthy) of \(counted(report.services.count, "service")) back,"
+            + " \(report.bytes) in \(report.ended)\n"
+            + "recovery time \(ReportWords.time(report))\n"
+            + "recovery point \(ReportWords.point(report))\n" + forecast
+    }
+
+    private var forecast: String {
+        guard let forecast = report.forecast, forecast.isMeasured else { return "" }
+        return "forecast was \(forecast.expected)"
+            + " (\(forecast.shortest) to \(forecast.longest))\n"
+    }
+
+    private var milestones: String {
+        var table = TextTable(rightAligned: [1])
+        table.add("declared", "0.0 s", report.declared.shortDescription)
+        for (name, at) in report.milestones.all {
+            table.add(name, "\(at)", (report.declared + at).shortDescription)
+        }
+        return "\n" + table.text
+    }
+
+    private var services: String {
+        var table = TextTable(rightAligned: [4])
+        table.add("service", "state", "recovery time", "recovery point", "bytes")
+        for service in report.services {
+            table.add(
+                shown(service.name.text), service.state.rawValue, ReportWords.time(service),
+                ReportWords.point(service), "\(service.bytes)")
+        }
+        return table.text
+    }
+
+    private var steps: String {
+        var table = TextTable(rightAligned: [0, 1, 2, 3, 4, 5])
+        table.add("start", "end", "took", "waited", "bytes", "rate", "step")
+        for step in report.executed {
+            var title = shown(step.title)
+            if step.attempts > 1 { title += " (\(step.attempts) attempts)" }
+            if step.state == .failed { title += ": FAILED" }
+            table.add(
+                "\(step.started ?? .zero)", "\(step.ended ?? .zero)", "\(step.duration ?? .zero)",
+                step.waited ?? .zero > .zero ? "\(step.waited ?? .zero)" : "",
+                step.bytes.bytes > 0 ? "\(step.bytes)" : "",
+                step.throughput.map { "\($0)/s" } ?? "", title)
+        }
+        return table.text
+    }
+
+    private var notExecuted: String {
+        var table = TextTable()
+        for step in report.notExecuted { table.add(shown(step.id), shown(step.message ?? "")) }
+        return table.text
+    }
+
+    private var uncovered: String {
+        var table = TextTable()
+        for item in report.uncovered {
+            table.add(shown(item.workload?.text ?? item.service.text), shown(item.reason))
+        }
+        return table.text
+    }
+
+    private var problems: String {
+        report.steps.filter { $0.state == .failed || !$0.problems.isEmpty }.map { step in
+            let causes = (step.state == .failed ? [step.message ?? ""] : []) + step.problems
+            return causes.map { "  \(shown(step.id)): \(shown($0))\n" }.joined()
+                + (step.hint.map { "    \(shown($0))\n" } ?? "")
+        }.joined()
+    }
+
+    private func section(_ title: String, _ body: String) -> String {
+        body.isEmpty ? "" : "\n\(title)\n\(body)"
+    }
+}
+
+/// How a report's figures are put, whatever it is rendered to.
+enum ReportWords {
+    static func time(_ report: RecoveryReport) -> String {
+        measured(report.recoveryTime, report.objectives.rto, report.meetsRecoveryTime)
+            ?? "not reached"
+    }
+
+    static func point(_ report: RecoveryReport) -> String {
+        measured(report.recoveryPoint, report.objectives.rpo, report.meetsRecoveryPoint) ?? "none"
+    }
+
+    static func time(_ service: ServiceReport) -> String {
+        measured(service.recoveryTime, service.objectives.rto, service.meetsRecoveryTime)
+            ?? "not reached"
+    }
+
+    static func point(_ service: ServiceReport) -> String {
+        measured(service.recoveryPoint, service.objectives.rpo, service.meetsRecoveryPoint)
+            ?? "none"
+    }
+
+    private static func measured(_ actual: TimeSpan?, _ objective: TimeSpan?, _ met: Bool?)
+        -> String?
+    {
+        guard let actual else { return nil }
+        guard let objective, let met else { return "\(actual)" }
+        return "\(actual) of \(objective), \(met ? "met" : "MISSED")"
+    }
+}
