@@ -18,7 +18,9 @@ struct CommandWordsTests {
 
     @Test(
         "What only a shell understands is refused, not passed on",
-        arguments: ["a | b", "a > f", "a; b", "a && b", "echo $HOME", "a \"$HOME\"", "a `b`", "(a)"])
+        arguments: [
+            "a | b", "a > f", "a; b", "a && b", "echo $HOME", "a \"$HOME\"", "a `b`", "(a)",
+        ])
     func shell(_ line: String) {
         #expect {
             try CommandWords.split(line)

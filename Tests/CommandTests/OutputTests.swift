@@ -26,7 +26,7 @@ struct OutputTests {
         var table = Table(.left("ID"), .flexible("NOTE"), .right("SIZE"))
         table.add("0123abcd", "the container was not running when it was captured", "12 B")
         let narrow = table.lines(width: 40).map { $0.rendered(coloured: false) }
-        #expect(narrow[1] == "0123abcd  the container was not ru…  12 B")
+        #expect(narrow[1] == "0123abcd  the container was not r…  12 B")
         #expect(narrow.allSatisfy { columns(of: $0) <= 40 })
         let wide = table.lines(width: nil).map { $0.rendered(coloured: false) }
         #expect(wide[1].contains("captured  12 B"))

@@ -56,7 +56,8 @@ struct SecretTests {
         try await TemporaryDirectory.with("secret") { scratch in
             let file = try scratch.write("password", "from a file\n")
             chmod(file, 0o600)
-            #expect(try await Self.password(["DR_PASSWORD": "straight"]).read(for: "/r") == "straight")
+            #expect(
+                try await Self.password(["DR_PASSWORD": "straight"]).read(for: "/r") == "straight")
             #expect(
                 try await Self.password(["DR_PASSWORD_FILE": file]).read(for: "/r")
                     == "from a file")
@@ -129,7 +130,8 @@ struct SecretTests {
             let path = try scratch.write("password", "x\n")
             chmod(path, 0o644)
             let warnings = Mutex<[String]>([])
-            let reader = Self.reader(warn: { message, _ in warnings.withLock { $0.append(message) } })
+            let reader = Self.reader(warn: { message, _ in warnings.withLock { $0.append(message) }
+            })
             #expect(try await reader.read(.file(path)) == "x")
             #expect(
                 warnings.withLock { $0 } == ["the password file \(path) can be read by others"])
@@ -152,10 +154,13 @@ struct SecretTests {
 
     @Test("Weak passwords are told from strong ones")
     func strength() {
-        for weak in ["a", "1234567890", "password123", "Passw0rd!", "aaaaaaaaaaaaaaaa", "abcdefghijkl"] {
+        for weak in [
+            "a", "1234567890", "password123", "Passw0rd!", "aaaaaaaaaaaaaaaa", "abcdefghijkl",
+        ] {
             #expect(PasswordStrength.isWeak(weak), "\(weak)")
         }
-        for strong in ["correct horse battery", "gT7#pw0Qz!", "Grüße aus Öhringen", "k3vr9xqm2tzp"] {
+        for strong in ["correct horse battery", "gT7#pw0Qz!", "Grüße aus Öhringen", "k3vr9xqm2tzp"]
+        {
             #expect(!PasswordStrength.isWeak(strong), "\(strong)")
         }
     }
