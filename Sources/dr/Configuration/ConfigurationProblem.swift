@@ -14,8 +14,11 @@ struct ConfigurationProblem: Error, Sendable, Hashable {
 
     /// As a person sees it: `file:line:column: message`.
     func failure(file: String) -> Failure {
-        Failure(
-            .usage, "\(file):\(position.line):\(position.column): \(message)", hint: hint)
+        // Messages quote the file, which may hold anything of any length.
+        let shown = truncated(printable(message.utf8), to: 300)
+        return Failure(
+            .usage, "\(file):\(position.line):\(position.column): \(shown)",
+            hint: hint.map { truncated(printable($0.utf8), to: 300) })
     }
 }
 

@@ -67,7 +67,7 @@ struct ConfigurationReader {
         let policy = RetentionPolicy(
             last: count("last"), daily: count("daily"), weekly: count("weekly"),
             monthly: count("monthly"), yearly: count("yearly"), within: value["within"]?.span)
-        if policy == RetentionPolicy() {
+        if policy == RetentionPolicy(), value.isFilled {
             problems.add(
                 value.position, "retention has no rule that keeps anything",
                 hint: "set one, or remove retention to keep every snapshot")

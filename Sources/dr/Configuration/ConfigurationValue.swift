@@ -47,6 +47,12 @@ struct ConfigurationValue: Sendable {
         return words
     }
 
+    /// A record in which at least one key has a value.
+    var isFilled: Bool {
+        guard case .record(let values) = content else { return false }
+        return !values.isEmpty
+    }
+
     var isRecord: Bool {
         guard case .record = content else { return false }
         return true

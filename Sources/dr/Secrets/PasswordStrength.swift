@@ -13,10 +13,6 @@ enum PasswordStrength {
 
     /// An estimate of the entropy in bits.
     static func bits(_ password: String) -> Double {
-        let plain = password.lowercased().filter { $0.isLetter || $0.isNumber }
-        let letters = plain.filter(\.isLetter)
-        let common = ["password", "passwort", "qwerty", "letmein", "admin", "secret", "backup"]
-        if common.contains(letters) { return 10 }
         let characters = Array(password.unicodeScalars)
         var alphabet = 0.0
         if characters.contains(where: { (97...122).contains($0.value) }) { alphabet += 26 }
@@ -31,8 +27,20 @@ enum PasswordStrength {
             let previous = index > 0 ? Int(characters[index - 1].value) : -10
             surprising += abs(Int(characters[index].value) - previous) <= 1 ? 0.25 : 1
         }
-        return surprising * log2(alphabet)
+        // A word that everybody tries first is worth a character, however its letters are dressed up.
+        let disguises: [Character: Character] = [
+            "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "@": "a", "$": "s", "!": "i",
+        ]
+        let plain = String(password.lowercased().map { disguises[$0] ?? $0 })
+        for word in commonWords where plain.contains(word) {
+            surprising -= Double(word.count - 1)
+        }
+        return max(1, surprising) * log2(alphabet)
     }
+
+    private static let commonWords = [
+        "password", "passwort", "qwerty", "letmein", "admin", "secret", "backup", "welcome",
+    ]
 
     private static func isAlphanumeric(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
