@@ -144,7 +144,7 @@ public final class BackupRepository: Sendable {
         for object in try await store.list(KeySlot.prefix).sorted(by: { $0.key < $1.key }) {
             let bytes = try await store.get(object.key, .whole)
             if let slot = try? JSONDecoder().decode(KeySlot.self, from: bytes), slot.version == 1,
-                slot.objectKey == object.key
+                ObjectKey(validating: "\(KeySlot.prefix)/\(slot.id)") == object.key
             {
                 slots.append(slot)
             }

@@ -141,12 +141,14 @@ public final class DirectoryStore: ObjectStore {
             var status = stat()
             guard lstat(path + "/" + name, &status) == 0 else { continue }
             let key = directory.isEmpty ? name : directory + "/" + name
+            // A file that somebody else put there is none of ours.
+            guard let object = ObjectKey(validating: key) else { continue }
             if status.st_mode & S_IFMT == S_IFDIR {
                 try collect(key, into: &found)
             } else if status.st_mode & S_IFMT == S_IFREG {
                 found.append(
                     StoredObject(
-                        key: ObjectKey(key), size: UInt64(status.st_size),
+                        key: object, size: UInt64(status.st_size),
                         stored: Timestamp(
                             seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)))
             }

@@ -1,27 +1,37 @@
 public import FoundationEssentials
 public import Model
 
-/// Names one object of a store: `/`-separated components of letters, digits, `-`, `_` and `.`.
+/// Names one object of a store: `/`-separated components of lower-case letters, digits, `-`, `_` and `.`.
 public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let path: String
 
-    /// - Precondition: `path` is relative, without empty, `.` or `..` components.
+    /// - Precondition: `path` is an object's name, as ``init(validating:)`` has it.
     public init(_ path: String) {
-        precondition(
-            !path.isEmpty
-                && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
-                    !$0.isEmpty && $0.first != "."
-                        && $0.utf8.allSatisfy {
-                            switch $0 {
-                            case UInt8(ascii: "a")...UInt8(ascii: "z"),
-                                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
-                                UInt8(ascii: "_"), UInt8(ascii: "."):
-                                true
-                            default: false
-                            }
-                        }
-                }, "not an object's name: \(path)")
+        precondition(Self.isValid(path), "not an object's name: \(path)")
         self.path = path
+    }
+
+    /// The key with this path; nil when it is absolute, has an empty component or one that begins
+    /// with a dot, or other characters than lower-case letters, digits, `-`, `_` and `.`.
+    public init?(validating path: String) {
+        guard Self.isValid(path) else { return nil }
+        self.path = path
+    }
+
+    private static func isValid(_ path: String) -> Bool {
+        !path.isEmpty
+            && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
+                !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isAllowed)
+            }
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+            true
+        default: false
+        }
     }
 
     /// The last component.

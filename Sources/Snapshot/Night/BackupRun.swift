@@ -87,6 +87,11 @@ public struct BackupRun: Sendable {
             try? await parts.catalog.finishRun(record)
             throw error
         }
+        let added = summary.items.compactMap(\.snapshot)
+        if !added.isEmpty {
+            try await ChainKeeping(repository: parts.repository, catalog: parts.catalog)
+                .append(run: record, at: parts.timepiece.wall, added: added)
+        }
         summary.stored = session.totals.stored
         try await close(session)
         summary.duration = parts.timepiece.monotonic - began
