@@ -13,7 +13,10 @@ struct Dr: ParsableCommand {
             "dr help exit-codes" lists how a command can end.
             """,
         version: "dr \(Version.current)",
-        subcommands: [ConfigCommand.self, CompletionCommand.self, VersionCommand.self])
+        subcommands: [
+            InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
+            ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
+        ])
 
     @OptionGroup(title: "Global options") var global: GlobalOptions
 }

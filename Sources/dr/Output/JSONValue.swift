@@ -1,3 +1,4 @@
+import Engine
 import Model
 
 /// A JSON document whose keys keep their order.
@@ -9,6 +10,8 @@ enum JSONValue: Sendable, Hashable {
     case string(String)
     case array([JSONValue])
     case object([JSONMember])
+    /// Several documents, one a line; only at the top.
+    case lines([JSONValue])
 
     /// An object of these members; those without a value are left out.
     static func members(_ members: KeyValuePairs<String, JSONValue?>) -> JSONValue {
@@ -76,6 +79,8 @@ extension JSONValue {
             Self.list(items, "[", "]", to: &text, indent: indent) { item, text, indent in
                 item.write(to: &text, indent: indent)
             }
+        case .lines(let documents):
+            text += documents.map(\.line).joined(separator: "\n")
         case .object(let members):
             Self.list(members, "{", "}", to: &text, indent: indent) { member, text, indent in
                 Self.quote(member.name, to: &text)
@@ -131,5 +136,55 @@ extension JSONValue {
         case .control, .format, .lineSeparator, .paragraphSeparator: return true
         default: return false
         }
+    }
+}
+
+extension JSONValue: Decodable {
+    /// Reads any JSON; the keys of objects come in alphabetical order.
+    init(from decoder: any Decoder) throws {
+        if let container = try? decoder.container(keyedBy: AnyKey.self) {
+            self = .object(
+                try container.allKeys.sorted { $0.stringValue < $1.stringValue }.map {
+                    JSONMember($0.stringValue, try container.decode(JSONValue.self, forKey: $0))
+                })
+            return
+        }
+        if var container = try? decoder.unkeyedContainer() {
+            var items: [JSONValue] = []
+            while !container.isAtEnd { items.append(try container.decode(JSONValue.self)) }
+            self = .array(items)
+            return
+        }
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            self = .null
+        } else if let value = try? container.decode(Bool.self) {
+            self = .bool(value)
+        } else if let value = try? container.decode(Int64.self) {
+            self = .integer(value)
+        } else if let value = try? container.decode(Double.self) {
+            self = .number(value)
+        } else {
+            self = .string(try container.decode(String.self))
+        }
+    }
+
+    private struct AnyKey: CodingKey {
+        var stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// A value of the program as JSON has it.
+    init(_ value: some Encodable) throws {
+        self = try StableJSON.decode(JSONValue.self, from: try StableJSON.encode(value))
+    }
+
+    /// A value of the program as one message of a long work.
+    init(message type: String, _ value: some Encodable) {
+        var members = [JSONMember("message_type", .string(type))]
+        if case .object(let rest)? = try? JSONValue(value) { members += rest }
+        self = .object(members)
     }
 }

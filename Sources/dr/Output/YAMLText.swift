@@ -41,7 +41,7 @@ extension JSONValue {
             "{"
                 + members.map { "\(JSONValue.string($0.name).flow): \($0.value.flow)" }
                 .joined(separator: ", ") + "}"
-        case .null, .bool, .integer, .number: line
+        case .null, .bool, .integer, .number, .lines: line
         }
     }
 
