@@ -50,10 +50,12 @@ extension DockerEngine {
     /// Stops a container as its definition says, with SIGKILL at the end of its own patience.
     ///
     /// - Parameter patience: The seconds that its definition grants, for the length of the call.
-    public func stop(container: String, patience: Int64) async throws {
+    /// - Returns: False when it did not run.
+    @discardableResult
+    public func stop(container: String, patience: Int64) async throws -> Bool {
         // A negative patience waits for ever.
         let longest = patience < 0 ? nil : TimeSpan(seconds: Double(patience) + 120)
-        try await change(container, "stop", longest: longest)
+        return try await change(container, "stop", longest: longest)
     }
 
     public func pause(container: String) async throws { try await change(container, "pause") }
@@ -82,12 +84,16 @@ extension DockerEngine {
         try await removed(request)
     }
 
+    /// - Returns: False when it was so already.
+    @discardableResult
     private func change(
         _ container: String, _ verb: String, longest: TimeSpan? = TimeSpan(seconds: 120)
-    ) async throws {
+    ) async throws -> Bool {
         var request = try request(.post, ["containers", container, verb])
         request.idleTimeout = longest
-        try await call(request)
+        let answer = try await send(request)
+        guard answer.isSuccess || answer.status == 304 else { throw refusal(answer) }
+        return answer.status != 304
     }
 
     func removed(_ request: HTTPRequest) async throws {

@@ -89,7 +89,7 @@ public struct DockerEngine: Sendable {
     @discardableResult
     func call(_ request: HTTPRequest) async throws -> JSONValue {
         let answer = try await send(request)
-        guard answer.isSuccess || answer.status == 304 else { throw refusal(answer) }
+        guard answer.isSuccess else { throw refusal(answer) }
         return answer.body.isEmpty ? .null : try JSONValue(parsing: answer.body)
     }
 

@@ -1,0 +1,96 @@
+import CLinux
+import Engine
+import FoundationEssentials
+import Glibc
+import Model
+
+/// Brings a tree back beside its place and puts it there when it is whole.
+///
+/// A run that dies leaves a directory `.NAME.dr-incomplete`, which the next attempt removes: the
+/// place itself is empty or complete at every moment.
+struct StagedTree {
+    let source: any ReplaySource
+    let part: String
+    /// Absolute; missing, or an empty directory.
+    let path: String
+
+    private var parent: String {
+        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        return parent.isEmpty ? "/" : parent
+    }
+    private var name: String { path.split(separator: "/").last.map(String.init) ?? "" }
+    private var staging: String { (parent == "/" ? "" : parent) + "/.\(name).dr-incomplete" }
+
+    func replay(_ options: TreeReplayOptions = TreeReplayOptions()) async throws
+        -> TreeReplaySummary
+    {
+        let (path, parent, staging) = (path, parent, staging)
+        let isInPlace = try await BlockingPool.shared.run { () throws -> Bool in
+            do {
+                try FileSystem().makeDirectories(parent, mode: 0o755)
+                switch try PlaceState.of(path) {
+                case .missing: break
+                case .empty(let isMountPoint): if isMountPoint { return true }
+                case .taken: throw PlaceState.failure(path)
+                }
+            } catch let error as SystemError { throw error.failure(side: .target) }
+            try Self.remove(staging)
+            return false
+        }
+        // Nothing can be put in the place of a mounted file system but its content.
+        if isInPlace { return try await source.tree(part, to: path, options: options) }
+        do {
+            let summary = try await source.tree(part, to: staging, options: options)
+            try await BlockingPool.shared.run {
+                do {
+                    try FileSystem().rename(staging, to: path)
+                    try FileSystem().synchronizeDirectory(parent)
+                } catch let error as SystemError { throw error.failure(side: .target) }
+            }
+            return summary
+        } catch {
+            // What is left is only in the way; the error is what counts.
+            await Task {
+                _ = try? await BlockingPool.shared.run { try Self.remove(staging) }
+            }.value
+            throw error
+        }
+    }
+
+    private static func remove(_ path: String) throws {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        do { try FileManager.default.removeItem(atPath: path) } catch {
+            throw Failure(
+                .failed, "\(path) is left from an earlier attempt and cannot be removed",
+                cause: "\(error)", side: .target)
+        }
+    }
+}
+
+/// What lies where something is to be put.
+enum PlaceState: Sendable, Equatable {
+    case missing
+    case empty(isMountPoint: Bool)
+    case taken
+
+    /// Looks at a path of this machine.
+    static func of(_ path: String) throws(SystemError) -> PlaceState {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return .missing }
+            throw .last("stat", path)
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR, try FileSystem().names(in: path).isEmpty else {
+            return .taken
+        }
+        var above = stat()
+        let isMountPoint = stat(path + "/..", &above) == 0 && above.st_dev != status.st_dev
+        return .empty(isMountPoint: isMountPoint)
+    }
+
+    static func failure(_ path: String) -> Failure {
+        Failure(
+            .failed, "\(path) exists and is not empty", hint: "move it aside first", side: .target)
+    }
+}
