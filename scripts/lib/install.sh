@@ -5,7 +5,7 @@
 build_packages=(git pkg-config libzstd-dev libarchive-dev libsqlite3-dev libcurl4-openssl-dev
     libyaml-dev)
 # What tests and the demonstration look at results with, and the servers they start themselves.
-tool_packages=(postgresql sqlite3 attr acl zstd)
+tool_packages=(postgresql sqlite3 curl attr acl zstd)
 # What a Docker Engine of our own needs, and what images are made from without a registry.
 docker_packages=(docker.io iptables iproute2 busybox-static debootstrap)
 
