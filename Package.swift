@@ -104,6 +104,6 @@ let package = Package(
         // Drives the real binary as its users do.
         .testTarget(
             name: "CommandTests", dependencies: ["dr", "Model", "Engine", "TestSupport"],
-            swiftSettings: settings),
+            exclude: ["Golden"], swiftSettings: settings),
     ]
 )

@@ -16,6 +16,7 @@ struct InitCommand: ApplicationCommand {
 
     func run(in application: Application) async throws -> ExitCode {
         let store = application.store(of: try await application.configuration())
+        try await refuseExisting(store)
         let password = try await application.password.choose(for: store.place)
         if PasswordStrength.isWeak(password) {
             application.output.warning(
@@ -27,6 +28,18 @@ struct InitCommand: ApplicationCommand {
         application.output.present(MadeRepository(id: repository.id, place: store.place))
         return .done
     }
+
+    /// Nobody should think up a password for a repository that is there already.
+    private func refuseExisting(_ store: DirectoryStore) async throws {
+        do {
+            _ = try await BackupRepository.identity(of: store)
+        } catch let failure as Failure where failure.code == .noRepository {
+            return
+        }
+        throw Failure(
+            .failed, "there is a repository at \(printable(store.place.utf8)) already",
+            hint: "use it with dr backup, or name another place", side: .repository)
+    }
 }
 
 private struct MadeRepository: Presentable {
@@ -35,5 +48,7 @@ private struct MadeRepository: Presentable {
 
     var json: JSONValue { ["repository": .string("\(id)"), "place": .string(place)] }
 
-    func write(to page: inout Page) { page.line(StyledText("made repository \(id.short) at \(place)")) }
+    func write(to page: inout Page) {
+        page.line(StyledText("made repository \(id.short) at \(place)"))
+    }
 }

@@ -82,7 +82,8 @@ private struct EntryList: Presentable {
             let arrow =
                 entry.type == .symlink ? " -> \(printable(entry.linkTarget))" : ""
             page.line(
-                StyledText("\(letters(entry))  \(padded(owner, 11))  \(padded(size, 12, right: true))")
+                StyledText(
+                    "\(letters(entry))  \(padded(owner, 11))  \(padded(size, 12, right: true))")
                     + StyledText("  \(entry.modified.shortDescription)  ", .dim)
                     + StyledText(name + arrow))
         }

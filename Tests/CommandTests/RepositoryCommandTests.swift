@@ -1,0 +1,148 @@
+import Model
+import TestSupport
+import Testing
+
+/// From an empty directory to listed files, through the real program.
+@Suite("dr init, backup, snapshots, ls")
+struct RepositoryCommandTests {
+    private static let environment = [
+        "DR_PASSWORD": "correct horse battery", "DR_CONFIG": "dr.yaml",
+    ]
+
+    private func with(
+        _ configuration: String, _ body: (TemporaryDirectory, DrBinary) async throws -> Void
+    ) async throws {
+        try await TemporaryDirectory.with("repository") { scratch in
+            try scratch.write("dr.yaml", configuration)
+            var binary = try DrBinary(in: scratch)
+            binary.environment.merge(Self.environment) { $1 }
+            try await body(scratch, binary)
+        }
+    }
+
+    @Test("What was backed up is listed, to the last name")
+    func roundTrip() async throws {
+        try await with("repository: repo\nservices: {site: {files: [www]}}\n") { scratch, dr in
+            try scratch.makeDirectory("www/a b")
+            try scratch.write("www/index.html", "<p>hello")
+            try scratch.write("www/a b/ü", "x")
+
+            let made = try await dr.run("init")
+            #expect(made.status == 0 && made.errorText.isEmpty, "\(made)")
+            let none = try await dr.run("snapshots")
+            #expect(none.text == "no snapshots\n")
+            #expect(try await dr.run("snapshots", "--json").text == "[]\n")
+
+            let saved = try await dr.run("backup", "--tag", "first", "--quiet")
+            #expect(saved.status == 0 && saved.errorText.isEmpty, "\(saved)")
+            #expect(saved.text.contains("1 of 1 saved in "))
+
+            let list = try await dr.run("snapshots", "site", "--tag", "first")
+            let row = try #require(list.text.split(separator: "\n").last)
+            #expect(row.contains("site/files:files") && row.hasSuffix("good   first"))
+            let id = String(row.prefix(8))
+
+            let parts = try await dr.run("ls", id)
+            #expect(parts.text.contains("tree/0") && parts.text.contains("\(scratch.path)/www"))
+            let top = try await dr.run("ls", "\(id):tree/0")
+            #expect(
+                top.text.split(separator: "\n").map { $0.split(separator: " ").last }
+                    == ["b/", "index.html"], "\(top)")
+            let deep = try await dr.run("ls", "\(id):tree/0/a b")
+            #expect(deep.text.hasSuffix("  a b/ü\n"), "\(deep)")
+            let all = try await dr.run("ls", "-r", "--json", "\(id):tree/0")
+            #expect(all.text.split(separator: "\n").count == 3)
+            #expect(all.text.contains("\"path\":\"a b/ü\""))
+
+            // The catalog may be lost: everything is in the repository.
+            _ = try await OutsideProgram.run(["rm", "-rf", scratch.path("state")])
+            let again = try await dr.run("snapshots")
+            #expect(again.text == list.text)
+        }
+    }
+
+    @Test("Each reason to stop has its message, its hint and its code")
+    func refusals() async throws {
+        try await with("repository: repo\nservices: {site: {files: [www]}}\n") { scratch, dr in
+            func expect(
+                _ arguments: [String], _ environment: [String: String] = [:], code: ExitCode,
+                _ text: String, sourceLocation: SourceLocation = #_sourceLocation
+            ) async throws {
+                let outcome = try await dr.program(arguments, environment: environment).run()
+                let shown = outcome.errorText.replacing(scratch.path, with: "HERE")
+                #expect(shown == text, sourceLocation: sourceLocation)
+                #expect(outcome.status == code.rawValue, sourceLocation: sourceLocation)
+                #expect(outcome.text.isEmpty, sourceLocation: sourceLocation)
+            }
+            try await expect(
+                ["snapshots"], code: .noRepository,
+                "dr: there is no repository at HERE/repo\n"
+                    + "hint: run 'dr init' to make one there, or correct 'repository' in the"
+                    + " configuration\n")
+            #expect(try await dr.run("init").status == 0)
+            try await expect(
+                ["init"], code: .failed,
+                "dr: there is a repository at HERE/repo already\n"
+                    + "hint: use it with dr backup, or name another place\n")
+            try await expect(
+                ["snapshots"], ["DR_PASSWORD": "wrong"], code: .wrongKey,
+                "dr: the password does not open the repository at HERE/repo\n"
+                    + "hint: check DR_PASSWORD, DR_PASSWORD_FILE or DR_PASSWORD_COMMAND\n")
+            try await expect(
+                ["backup", "sit"], code: .usage,
+                "dr: there is no service \"sit\"\nhint: did you mean \"site\"?\n")
+            try await expect(
+                ["ls", "abcd"], code: .usage,
+                "dr: there is no snapshot \"abcd\"\nhint: dr snapshots lists them all\n")
+        }
+    }
+
+    @Test("One service that fails does not stop the others, and the code says so")
+    func partial() async throws {
+        try await with(
+            """
+            repository: repo
+            services:
+              bad: {command: {capture: "false"}}
+              good: {command: {capture: seq 10}}
+            """
+        ) { _, dr in
+            #expect(try await dr.run("init").status == 0)
+            let outcome = try await dr.run("backup")
+            #expect(outcome.status == ExitCode.partial.rawValue, "\(outcome)")
+            #expect(outcome.text.contains("1 of 2 saved"))
+            #expect(outcome.errorText.hasPrefix("dr: bad/command:command: "))
+            #expect(try await dr.run("snapshots").text.contains("good/command:command"))
+        }
+    }
+
+    @Test("A dry run says what it would do and leaves nothing behind")
+    func dryRun() async throws {
+        try await with("repository: repo\nservices: {site: {files: [www]}}\n") { scratch, dr in
+            let outcome = try await dr.run("backup", "--dry-run")
+            #expect(outcome.status == 0)
+            #expect(outcome.text == "would save:\n  site/files:files\n")
+            let left = try await OutsideProgram.run(["ls", scratch.path])
+            #expect(left.text == "dr.yaml\n")
+        }
+    }
+
+    @Test("The repository's password reaches no program that dr starts")
+    func passwordStaysHere() async throws {
+        try await with(
+            "repository: repo\nservices: {env: {command: {capture: [env]}}}\n"
+        ) { scratch, dr in
+            #expect(try await dr.run("init").status == 0)
+            #expect(try await dr.run("backup").status == 0)
+            let id = try await dr.run("snapshots").text.split(separator: "\n")[1].prefix(8)
+            #expect(!id.isEmpty)
+            try scratch.write(
+                "dr.yaml",
+                "repository: repo\nservices: {env: {command: {capture: sh -c 'env | grep -c"
+                    + " DR_PASSWORD >count; echo done'}}}\n")
+            #expect(try await dr.run("backup").status == 0)
+            let count = try await OutsideProgram.run(["cat", scratch.path("count")])
+            #expect(count.text == "0\n", "\(count)")
+        }
+    }
+}
