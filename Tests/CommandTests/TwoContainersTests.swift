@@ -103,14 +103,14 @@ struct TwoContainersTests {
 
 /// A PostgreSQL with a shop in it, and a web server whose page is a query.
 private struct Stack {
-    let docker: DockerFixture
+    let docker: DockerStack
     let port: Int
     var database: String { docker.name("db") }
     var web: String { docker.name("web") }
     var www: String { docker.name("www") }
 
     init(in scratch: TemporaryDirectory) throws {
-        docker = try DockerFixture(in: scratch)
+        docker = try DockerStack(in: scratch)
         port = try unusedPort()
     }
 
