@@ -23,7 +23,7 @@ public struct RecoveryReport: Sendable, Hashable, Codable {
     public var objectives: Objectives
     /// From `declared` until every service was healthy; nil when one is not.
     public var recoveryTime: TimeSpan?
-    /// From the oldest moment the data stands for to `declared`; nil when nothing came back.
+    /// From the oldest moment the data stands for to `declared`; nil when a service did not come back.
     public var recoveryPoint: TimeSpan?
     public var services: [ServiceReport]
     /// In the order of the plan.

@@ -1,22 +1,11 @@
 import Engine
 import Model
-
-/// Random numbers with a seed that a failing test prints.
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        let mixed = (state ^ (state >> 33)) &* 0xFF51_AFD7_ED55_8CCD
-        return mixed ^ (mixed >> 33)
-    }
-}
+import TestSupport
 
 /// Graphs without cycles, of any shape.
 enum RandomGraph {
-    static func make(_ random: inout TestRandom, nodes count: Int, density: Double) -> [GraphNode] {
+    static func make(_ random: inout SeededRandom, nodes count: Int, density: Double) -> [GraphNode]
+    {
         let names = (0..<count).map { "n\($0)" }.shuffled(using: &random)
         var nodes: [GraphNode] = []
         for index in 0..<count {

@@ -17,20 +17,17 @@ public enum HealthVerdict: Sendable, Hashable {
 
 /// Hands each kind of check to whoever can do it.
 public struct CheckProbe: HealthProbe {
-    /// Asks a URL: its address, the expected status, text that the body must hold.
-    public typealias HTTPQuestion =
-        @Sendable (_ url: String, _ status: Int, _ body: String?) async throws -> HealthVerdict
     /// Asks for the state of a container.
     public typealias ContainerQuestion = @Sendable (_ name: String) async throws -> HealthVerdict
 
     private let programs: (any ProgramRunner)?
-    private let http: HTTPQuestion?
+    private let http: HTTPClient?
     private let container: ContainerQuestion?
     /// Longest time for one attempt.
     private let patience: TimeSpan
 
     public init(
-        programs: (any ProgramRunner)? = nil, http: HTTPQuestion? = nil,
+        programs: (any ProgramRunner)? = nil, http: HTTPClient? = nil,
         container: ContainerQuestion? = nil, patience: TimeSpan = TimeSpan(seconds: 10)
     ) {
         self.programs = programs
@@ -56,7 +53,8 @@ public struct CheckProbe: HealthProbe {
             }
         case .http(let url, let status, let body):
             guard let http else { break }
-            return try await http(url, status, body)
+            return try await HTTPProbe.ask(
+                http, url: url, status: status, body: body, patience: patience)
         case .container(let name):
             guard let container else { break }
             return try await container(name)

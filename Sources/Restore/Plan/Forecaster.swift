@@ -73,7 +73,7 @@ struct Forecaster {
         }
         guard !plan.steps.isEmpty else { return }
         let graph = try plan.graph()
-        let schedule = try GraphSchedule.simulate(graph, limits: limits.graphLimits)
+        let schedule = try plan.schedule(graph, limits: limits)
         func duration(_ choose: (Estimate) -> TimeSpan) throws -> TimeSpan {
             var changed = plan
             for (place, estimate) in estimates.enumerated() {

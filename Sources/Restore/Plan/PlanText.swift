@@ -32,7 +32,8 @@ public struct PlanText: Sendable {
         var text =
             "restore to \(shown(plan.target.description)): \(counted(covered, "service")),"
             + " \(counted(plan.steps.count, "step")), \(plan.bytes)\n"
-        text += "as of \(plan.at.map(shown) ?? "the latest"), planned \(plan.made.shortDescription)\n"
+        text +=
+            "as of \(plan.at.map(shown) ?? "the latest"), planned \(plan.made.shortDescription)\n"
         text += forecast
         return text
     }
@@ -63,7 +64,8 @@ public struct PlanText: Sendable {
         for snapshot in service.snapshots {
             snapshots.add(
                 shown(snapshot.workload.text), snapshot.snapshot.short,
-                snapshot.asOf.shortDescription, "\(snapshot.age) old", "\(snapshot.bytes)")
+                snapshot.asOf.shortDescription, "\(snapshot.age) old",
+                snapshot.bytes.bytes > 0 ? "\(snapshot.bytes)" : "")
         }
         text += snapshots.text
         for snapshot in service.snapshots {
@@ -74,7 +76,8 @@ public struct PlanText: Sendable {
             for step in plan.steps where step.services.first == service.name {
                 steps.add(
                     shown(step.title), step.bytes.bytes > 0 ? "\(step.bytes)" : "",
-                    step.estimate > .zero ? "\(step.measurements > 0 ? "" : "~")\(step.estimate)" : "")
+                    step.estimate > .zero
+                        ? "\(step.measurements > 0 ? "" : "~")\(step.estimate)" : "")
             }
             text += steps.text
         }

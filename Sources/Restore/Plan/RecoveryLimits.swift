@@ -28,6 +28,19 @@ public struct RecoveryLimits: Sendable, Hashable {
 }
 
 extension RecoveryPlan {
+    /// The schedule that the executor follows as far as estimates are true.
+    ///
+    /// Longest remaining path first. Where times were measured and the plan is small enough to try
+    /// other orders in no time, the best of them.
+    func schedule(_ graph: Graph, limits: RecoveryLimits) throws -> GraphSchedule {
+        let isWorthwhile = hasMeasurements && steps.count <= 200
+        return try GraphSchedule.best(
+            graph, limits: limits.graphLimits, effort: isWorthwhile ? 400 : 0)
+    }
+
+    /// Whether any estimate rests on a measurement.
+    private var hasMeasurements: Bool { steps.contains { $0.measurements > 0 } }
+
     /// The plan as the executor takes it.
     func graph() throws -> Graph {
         try Graph(

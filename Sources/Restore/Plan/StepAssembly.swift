@@ -11,10 +11,15 @@ struct StepAssembly {
     /// By made name: the step that makes it.
     private var makers: [String: Int] = [:]
     private var moments: [SnapshotID: Timestamp] = [:]
+    /// Each service's steps, shared ones with them.
+    private var placesOf: [ServiceName: [Int]] = [:]
+    /// The workloads whose steps one step stands for: two of the same workload are never merged.
+    private var workloadsOf: [Int: Set<WorkloadID>] = [:]
     private(set) var notes: [String] = []
 
     /// Adds one workload's steps as its driver gave them.
-    mutating func add(_ replay: [ReplayStep], of snapshot: SnapshotRecord, service: Service) throws {
+    mutating func add(_ replay: [ReplayStep], of snapshot: SnapshotRecord, service: Service) throws
+    {
         moments[snapshot.id] = snapshot.asOf
         let known = Set(replay.map(\.id))
         for step in replay {
@@ -34,8 +39,7 @@ struct StepAssembly {
                 service: service.name, workload: snapshot.workload, kind: snapshot.kind,
                 snapshot: snapshot.id, step: step.id, needs: step.needs)
             let owner = step.makes.compactMap { makers[$0] }.first {
-                steps[$0].replay?.workload != snapshot.workload
-                    && !steps[$0].merged.contains { $0.workload == snapshot.workload }
+                workloadsOf[$0]?.contains(snapshot.workload) != true
             }
             if let owner {
                 merge(planned, into: owner)
@@ -47,7 +51,9 @@ struct StepAssembly {
 
     private mutating func append(_ step: PlannedStep) {
         places[step.id] = steps.count
+        for service in step.services { placesOf[service, default: []].append(steps.count) }
         for name in step.makes where makers[name] == nil { makers[name] = steps.count }
+        if let replay = step.replay { workloadsOf[steps.count] = [replay.workload] }
         steps.append(step)
     }
 
@@ -55,32 +61,33 @@ struct StepAssembly {
     private mutating func merge(_ step: PlannedStep, into place: Int) {
         aliases[step.id] = steps[place].id
         for name in step.makes where makers[name] == nil { makers[name] = place }
-        var merged = steps[place]
-        for service in step.services where !merged.services.contains(service) {
-            merged.services.append(service)
+        for service in step.services where placesOf[service]?.contains(place) != true {
+            steps[place].services.append(service)
+            placesOf[service, default: []].append(place)
         }
-        merged.needs += step.needs
-        merged.makes += step.makes.filter { !merged.makes.contains($0) }
-        if let old = merged.replay, let new = step.replay {
-            let isNewer =
-                (moments[new.snapshot] ?? Timestamp(nanoseconds: 0))
-                > (moments[old.snapshot] ?? Timestamp(nanoseconds: 0))
-            merged.replay = isNewer ? new : old
-            merged.merged.append(isNewer ? old : new)
-            merged.bytes = isNewer ? step.bytes : merged.bytes
-            if isNewer {
-                notes.append(
-                    "\(merged.makes.first ?? merged.id) is in several snapshots:"
-                        + " taken from the newest, of \(new.workload)")
-            }
+        for name in step.makes where !steps[place].makes.contains(name) {
+            steps[place].makes.append(name)
         }
-        steps[place] = merged
+        steps[place].needs += step.needs
+        guard let old = steps[place].replay, let new = step.replay else { return }
+        workloadsOf[place, default: []].insert(new.workload)
+        let beginning = Timestamp(nanoseconds: 0)
+        guard moments[new.snapshot] ?? beginning > moments[old.snapshot] ?? beginning else {
+            steps[place].merged.append(new)
+            return
+        }
+        steps[place].replay = new
+        steps[place].merged.append(old)
+        steps[place].bytes = step.bytes
+        notes.append(
+            "\(step.makes.first ?? step.id) is in several snapshots:"
+                + " taken from the newest, of \(new.workload)")
     }
 
     /// Adds what follows from the nature of things within one service: files stand before the
     /// containers that mount them start, and servers run before data is loaded into them.
     mutating func connectWorkloads(of service: ServiceName) {
-        let own = steps.indices.filter { steps[$0].replay?.service == service }
+        let own = (placesOf[service] ?? []).filter { steps[$0].replay?.service == service }
         func ids(_ kinds: Set<WorkloadKind>, _ phases: Set<PlannedStep.Phase>) -> [String] {
             own.filter {
                 steps[$0].replay.map { kinds.contains($0.kind) } ?? false
@@ -109,7 +116,7 @@ struct StepAssembly {
                 : "check " + checks.map(\.summary).joined(separator: ", "),
             service: service.name, phase: .healthy)
         healthy.checks = checks.map { PlannedCheck($0) }
-        healthy.needs = steps.filter { $0.services.contains(service.name) }.map(\.id)
+        healthy.needs = (placesOf[service.name] ?? []).map { steps[$0].id }
         append(healthy)
     }
 
@@ -119,8 +126,9 @@ struct StepAssembly {
     mutating func order(_ service: ServiceName, after other: ServiceName) {
         let gate = Self.healthyID(other)
         guard places[gate] != nil else { return }
-        let own = Set(steps.filter { $0.services == [service] }.map(\.id))
-        for place in steps.indices where own.contains(steps[place].id) {
+        let exclusive = (placesOf[service] ?? []).filter { steps[$0].services.count == 1 }
+        let own = Set(exclusive.map { steps[$0].id })
+        for place in exclusive {
             let needsOwn = steps[place].needs.contains { own.contains(aliases[$0] ?? $0) }
             if !needsOwn { steps[place].needs.append(gate) }
         }

@@ -26,7 +26,9 @@ struct GanttChart {
             svg +=
                 "<text x=\"\(number(x(time)))\" y=\"14\" text-anchor=\"\(anchor)\">\(time)</text>\n"
         }
-        if let rto = report.objectives.rto, rto <= report.ended { svg += line(x(rto), "var(--bad)") }
+        if let rto = report.objectives.rto, rto <= report.ended {
+            svg += line(x(rto), "var(--bad)")
+        }
         let critical = Set(report.criticalPath)
         for (row, step) in steps.enumerated() {
             let y = top + Double(row) * rowHeight

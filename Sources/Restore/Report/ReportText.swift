@@ -105,7 +105,8 @@ enum ReportWords {
     }
 
     static func point(_ report: RecoveryReport) -> String {
-        measured(report.recoveryPoint, report.objectives.rpo, report.meetsRecoveryPoint) ?? "none"
+        measured(report.recoveryPoint, report.objectives.rpo, report.meetsRecoveryPoint)
+            ?? "not reached"
     }
 
     static func time(_ service: ServiceReport) -> String {

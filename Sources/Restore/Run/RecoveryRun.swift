@@ -106,7 +106,9 @@ public struct RecoveryRun: Sendable {
         let planned = clock.offset
         let steps = Dictionary(uniqueKeysWithValues: plan.steps.map { ($0.id, $0) })
         let executor = GraphExecutor(
-            graph, limits: environment.limits.graphLimits, timepiece: environment.timepiece)
+            graph, limits: environment.limits.graphLimits,
+            preference: try plan.schedule(graph, limits: environment.limits).preference,
+            timepiece: environment.timepiece)
         let results = try await executor.run(
             observe: { observe(RecoveryProgress(elapsed: clock.offset, moment: $0)) }
         ) { id, attempt -> StepOutput in

@@ -46,13 +46,11 @@ struct ReportBuilder {
         report.services = plan.services.map { service($0, report.steps) }
         report.milestones = milestones(
             report.steps, firstByte: firstReads.values.min(), whole: true)
-        let covered = report.services.filter { $0.state != .notCovered }
-        if !covered.isEmpty, covered.count == report.services.count,
-            covered.allSatisfy(\.isHealthy)
-        {
-            report.recoveryTime = covered.compactMap(\.recoveryTime).max()
+        // What did not come back is down for ever and lost whole: then there is no such figure.
+        if !report.services.isEmpty, report.services.allSatisfy(\.isHealthy) {
+            report.recoveryTime = report.services.compactMap(\.recoveryTime).max()
+            report.recoveryPoint = report.services.compactMap(\.recoveryPoint).max()
         }
-        report.recoveryPoint = covered.compactMap(\.recoveryPoint).max()
         report.criticalPath = criticalPath(report.steps)
         report.result = result(report, results)
         return report
@@ -140,9 +138,9 @@ struct ReportBuilder {
         let ended = steps.filter { $0.ended != nil }
         let byID = Dictionary(uniqueKeysWithValues: ended.map { ($0.id, $0) })
         func end(_ step: StepReport) -> TimeSpan { step.ended ?? .zero }
-        // The plan's order decides between equals.
+        // Between equals the later one of the plan: what takes no time comes after what it needs.
         var current = ended.reduce(nil as StepReport?) { best, step in
-            best.map { end($0) >= end(step) } ?? false ? best : step
+            best.map { end($0) > end(step) } ?? false ? best : step
         }
         var path: [String] = []
         while let step = current {
