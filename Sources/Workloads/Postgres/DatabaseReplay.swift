@@ -109,12 +109,11 @@ struct DatabaseReplay: Sendable {
         if database.tablespace != "pg_default" {
             words.append("TABLESPACE \(SQLText.name(database.tablespace))")
         }
-        try await client.run(
-            [
-                words.joined(separator: " ") + ";",
-                // Nobody else looks in before it is whole.
-                "REVOKE ALL ON DATABASE \(SQLText.name(temporary)) FROM PUBLIC;",
-            ], in: maintenance)
+        // Nobody else looks in before it is whole; a superuser may pass.
+        if try await client.text("SHOW is_superuser", in: maintenance) == "on" {
+            words.append("CONNECTION LIMIT 0")
+        }
+        try await client.run([words.joined(separator: " ") + ";"], in: maintenance)
     }
 
     private func restore() async throws -> UInt64 {
@@ -137,15 +136,13 @@ struct DatabaseReplay: Sendable {
         var statements: [String] = []
         if let grants = database.grants {
             statements.append(
-                "REVOKE ALL ON DATABASE \(target) FROM \(SQLText.name(database.owner));")
+                "REVOKE ALL ON DATABASE \(target) FROM PUBLIC, \(SQLText.name(database.owner));")
             for grant in grants {
                 let role = grant.role.map(SQLText.name) ?? "PUBLIC"
                 statements.append(
                     "GRANT \(grant.privilege) ON DATABASE \(target) TO \(role)"
                         + (grant.canGrant ? " WITH GRANT OPTION;" : ";"))
             }
-        } else {
-            statements.append("GRANT CONNECT, TEMPORARY ON DATABASE \(target) TO PUBLIC;")
         }
         for setting in database.settings ?? [] {
             let subject =
@@ -158,10 +155,8 @@ struct DatabaseReplay: Sendable {
         if let comment = database.comment {
             statements.append("COMMENT ON DATABASE \(target) IS \(SQLText.literal(comment));")
         }
-        if database.connectionLimit != -1 {
-            statements.append(
-                "ALTER DATABASE \(target) CONNECTION LIMIT \(database.connectionLimit);")
-        }
+        statements.append(
+            "ALTER DATABASE \(target) CONNECTION LIMIT \(database.connectionLimit);")
         try await client.run(["ANALYZE;"], in: temporary)
         try await client.run(statements, in: maintenance)
     }
