@@ -1,0 +1,184 @@
+import Engine
+import Glibc
+import Model
+import Synchronization
+import TestSupport
+import Workloads
+
+/// Keeps what a driver captures in memory; trees as copies in a scratch directory.
+final class MemorySink: CaptureSink {
+    struct Part: Sendable {
+        var kind: PartKind
+        var bytes: [UInt8]
+        var attributes: [String: String]
+    }
+
+    private let state = Mutex<(names: [String], parts: [String: Part])>(([], [:]))
+    private let scratch: TemporaryDirectory?
+    /// Called while a stream is read, with its name and the bytes so far.
+    private let progress: @Sendable (String, Int) async throws -> Void
+
+    init(
+        scratch: TemporaryDirectory? = nil,
+        progress: @escaping @Sendable (String, Int) async throws -> Void = { _, _ in }
+    ) {
+        self.scratch = scratch
+        self.progress = progress
+    }
+
+    var names: [String] { state.withLock { $0.names } }
+    func part(_ name: String) -> Part? { state.withLock { $0.parts[name] } }
+    func set(_ name: String, _ bytes: [UInt8]) {
+        state.withLock { $0.parts[name]?.bytes = bytes }
+    }
+
+    private func add(_ name: String, _ part: Part) {
+        state.withLock { state in
+            precondition(state.parts[name] == nil, "two parts \(name)")
+            state.names.append(name)
+            state.parts[name] = part
+        }
+    }
+
+    func document(_ name: String, _ bytes: [UInt8], attributes: [String: String]) async throws {
+        add(name, Part(kind: .document, bytes: bytes, attributes: attributes))
+    }
+
+    func stream(
+        _ name: String, from descriptor: Int32, attributes: [String: String],
+        observer: (any StreamObserver)?
+    ) async throws -> UInt64 {
+        var all: [UInt8] = []
+        while true {
+            let piece = try await BlockingPool.shared.run { () throws -> [UInt8] in
+                var buffer = [UInt8](repeating: 0, count: 30_011)
+                let count = read(descriptor, &buffer, buffer.count)
+                guard count >= 0 else { throw SystemError.last("read", name) }
+                return Array(buffer.prefix(count))
+            }
+            if piece.isEmpty { break }
+            try piece.withUnsafeBytes { try observer?.observe($0) }
+            all += piece
+            try await progress(name, all.count)
+        }
+        add(name, Part(kind: .stream, bytes: all, attributes: attributes))
+        return UInt64(all.count)
+    }
+
+    func tree(
+        _ name: String, at path: String, options: TreeCaptureOptions,
+        attributes: [String: String]
+    ) async throws -> TreeCaptureSummary {
+        guard let scratch else { throw Failure(.failed, "no place for trees") }
+        let copy = scratch.path("tree-\(name.filter { $0 != "/" })")
+        let result = try await OutsideProgram.run(["cp", "-aT", path, copy])
+        guard result.status == 0 else { throw Failure(.failed, result.errorText) }
+        add(name, Part(kind: .tree, bytes: Array(copy.utf8), attributes: attributes))
+        let files = try await OutsideProgram.run(["find", copy, "-type", "f", "-printf", "x"])
+        return TreeCaptureSummary(
+            files: UInt64(files.output.count), entries: 0, bytes: ByteCount(0), omissions: [])
+    }
+
+    /// The snapshot that a run would have written.
+    func source(_ outcome: CaptureOutcome, service: Service, _ workload: WorkloadSpecification)
+        -> MemorySource
+    {
+        var record = SnapshotRecord(
+            id: .random(),
+            workload: WorkloadID(service: service.name, kind: workload.kind, name: workload.name),
+            service: service.name, kind: workload.kind, host: "test", run: .random(),
+            asOf: Timestamp(nanoseconds: 0))
+        record.proof = outcome.proof
+        record.suspicions = outcome.suspicions
+        for name in names {
+            guard let part = part(name) else { continue }
+            record.parts.append(
+                SnapshotPart(
+                    name: name, kind: part.kind, content: .empty,
+                    bytes: ByteCount(UInt64(part.bytes.count)), attributes: part.attributes))
+        }
+        return MemorySource(snapshot: record, sink: self)
+    }
+}
+
+/// Gives back what a ``MemorySink`` holds.
+struct MemorySource: ReplaySource {
+    var snapshot: SnapshotRecord
+    let sink: MemorySink
+    /// Streams break off after so many bytes.
+    var breaksAfter: Int?
+
+    init(snapshot: SnapshotRecord, sink: MemorySink) {
+        self.snapshot = snapshot
+        self.sink = sink
+    }
+
+    func document(_ part: String) async throws -> [UInt8] {
+        guard let found = sink.part(part) else { throw Failure(.failed, "no part \(part)") }
+        return found.bytes
+    }
+
+    func stream(_ part: String, to descriptor: Int32) async throws -> UInt64 {
+        let bytes = try await document(part)
+        let breaksAfter = breaksAfter
+        return try await BlockingPool.shared.run {
+            try bytes.prefix(breaksAfter ?? bytes.count).withUnsafeBytes {
+                try FileSystem().write($0, to: descriptor, path: part)
+            }
+            if breaksAfter != nil { throw Failure(.damaged, "pack missing", side: .repository) }
+            return UInt64(bytes.count)
+        }
+    }
+
+    func tree(_ part: String, to path: String, options: TreeReplayOptions) async throws
+        -> TreeReplaySummary
+    {
+        let copy = String(decoding: try await document(part), as: UTF8.self)
+        let result = try await OutsideProgram.run(["cp", "-aT", copy, path])
+        guard result.status == 0 else { throw Failure(.failed, result.errorText) }
+        var summary = TreeReplaySummary()
+        let files = try await OutsideProgram.run(["find", path, "-type", "f", "-printf", "x"])
+        summary.files = UInt64(files.output.count)
+        return summary
+    }
+}
+
+/// Secrets of tests, by the name of their variable.
+struct FixedSecrets: SecretReader {
+    var values: [String: String] = [:]
+
+    func read(_ source: SecretSource) async throws -> String {
+        guard case .environment(let name) = source, let value = values[name] else {
+            throw Failure(.usage, "no such secret")
+        }
+        return value
+    }
+}
+
+extension WorkloadDriver {
+    /// Captures the first workload of `service` into memory.
+    func captured(_ service: Service, into sink: MemorySink = MemorySink()) async throws
+        -> (source: MemorySource, outcome: CaptureOutcome)
+    {
+        let workload = service.workloads[0]
+        let outcome = try await capture(
+            workload, of: service, into: sink, context: WorkloadContext(secrets: FixedSecrets()))
+        return (sink.source(outcome, service: service, workload), outcome)
+    }
+
+    /// Performs all steps in order.
+    @discardableResult
+    func replayed(
+        _ source: MemorySource, _ service: Service, to target: ReplayTarget = .here,
+        replace: Bool = false
+    ) async throws -> [ReplayOutcome] {
+        let context = WorkloadContext(secrets: FixedSecrets(), replace: replace)
+        var outcomes: [ReplayOutcome] = []
+        for step in try await replaySteps(for: source, service: service, target: target) {
+            outcomes.append(
+                try await perform(
+                    step, from: source, service: service, target: target, context: context))
+        }
+        return outcomes
+    }
+}
