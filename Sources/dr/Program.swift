@@ -43,8 +43,13 @@ import Model
         do {
             return try await work.value
         } catch {
-            let code = report(error, on: application.output)
-            return interruption.received ?? code
+            guard let signal = interruption.received else {
+                return report(error, on: application.output)
+            }
+            let failure = Failure(wrapping: error)
+            let wasCancelled = !(error is Failures) && failure.code == .interrupted
+            _ = report(wasCancelled ? Failure(signal, signal.meaning) : error, on: application.output)
+            return signal
         }
     }
 
