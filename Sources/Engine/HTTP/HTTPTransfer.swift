@@ -115,6 +115,10 @@ final class HTTPTransfer {
         func set(_ option: CURLoption, _ function: @escaping dr_curl_data_callback) {
             if code == CURLE_OK { code = dr_curl_set_data_callback(easy, option, function) }
         }
+        func postNothing() {
+            if code == CURLE_OK { code = dr_curl_set_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, 0) }
+            set(CURLOPT_COPYPOSTFIELDS, "")
+        }
         func milliseconds(_ span: TimeSpan) -> Int { max(1, Int(span.nanoseconds / 1_000_000)) }
 
         set(CURLOPT_URL, request.url)
@@ -150,18 +154,19 @@ final class HTTPTransfer {
         switch request.body {
         case .none:
             if request.method == .head { set(CURLOPT_NOBODY, 1) }
-            if request.method == .post || request.method == .put { set(CURLOPT_POSTFIELDS, "") }
+            if request.method == .post || request.method == .put { postNothing() }
         case .bytes:
-            let start = UnsafeMutableRawPointer(mutating: bytes?.baseAddress)
+            // libcurl keeps the pointer, which the caller holds until the transfer has ended.
+            guard let bytes, !bytes.isEmpty else {
+                postNothing()
+                break
+            }
+            let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
             if code == CURLE_OK {
                 code = dr_curl_set_offset(
-                    easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(bytes?.count ?? 0))
+                    easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(bytes.count))
             }
-            if let start, code == CURLE_OK {
-                code = dr_curl_set_pointer(easy, CURLOPT_POSTFIELDS, start)
-            } else {
-                set(CURLOPT_POSTFIELDS, "")
-            }
+            if code == CURLE_OK { code = dr_curl_set_pointer(easy, CURLOPT_POSTFIELDS, start) }
         case .descriptor(_, let length), .source(let length, _):
             set(CURLOPT_UPLOAD, 1)
             set(CURLOPT_UPLOAD_BUFFERSIZE, 512 << 10)
