@@ -48,7 +48,8 @@ import Model
             }
             let failure = Failure(wrapping: error)
             let wasCancelled = !(error is Failures) && failure.code == .interrupted
-            _ = report(wasCancelled ? Failure(signal, signal.meaning) : error, on: application.output)
+            _ = report(
+                wasCancelled ? Failure(signal, signal.meaning) : error, on: application.output)
             return signal
         }
     }

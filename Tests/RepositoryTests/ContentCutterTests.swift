@@ -85,7 +85,10 @@ import Testing
         func ends(_ bytes: [UInt8]) -> Set<Int> {
             var sum = 0
             // Counted from the end, so that what stands behind the insertion has the same numbers.
-            return Set(lengths(bytes, cutter).map { sum += $0; return bytes.count - sum })
+            return Set(
+                lengths(bytes, cutter).map {
+                    sum += $0; return bytes.count - sum
+                })
         }
         let before = ends(bytes)
         let after = ends(changed)

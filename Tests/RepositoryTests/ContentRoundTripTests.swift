@@ -68,7 +68,9 @@ import Testing
         var disk = [UInt8](repeating: 0, count: 160 << 20)
         for block in 0..<(disk.count >> 16) {
             let value = UInt64.random(in: 1 ... .max, using: &random)
-            withUnsafeBytes(of: value) { disk.replaceSubrange(block << 16..<(block << 16 + 8), with: $0) }
+            withUnsafeBytes(of: value) {
+                disk.replaceSubrange(block << 16..<(block << 16 + 8), with: $0)
+            }
         }
         let first = try await fixture.write([disk], fixed: true)
         #expect(first[0].depth == 1 && first[0].references.count >= 2)

@@ -74,7 +74,9 @@ import Testing
             try await fixture.store.put(object.key, [good])
         }
         // Padding of packs is not read; names and times in plaintext JSON are for people.
-        let serious = silent.filter { !$0.hasPrefix("packs/") && !$0.hasPrefix("keys/") && !$0.hasPrefix("config") }
+        let serious = silent.filter {
+            !$0.hasPrefix("packs/") && !$0.hasPrefix("keys/") && !$0.hasPrefix("config")
+        }
         #expect(serious.isEmpty, "unnoticed, of \(tried): \(serious)")
     }
 

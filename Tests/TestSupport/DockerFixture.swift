@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Containers, volumes and networks of one test on the Engine that tests may use, through the

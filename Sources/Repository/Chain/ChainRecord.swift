@@ -101,7 +101,8 @@ extension BackupRepository {
     ) {
         let name = "record \(head.sequence) of writer \(head.writer.short)"
         guard let found = records[head.writer]?[head.sequence] else {
-            findings.append("\(name) was seen before and is missing: records were hidden or rolled back")
+            findings.append(
+                "\(name) was seen before and is missing: records were hidden or rolled back")
             return
         }
         if found.hash != head.hash { findings.append("\(name) was replaced") }

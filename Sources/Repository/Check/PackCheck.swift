@@ -24,7 +24,9 @@ struct PackCheck: Sendable {
     /// - Throws: `FormatError` when its list cannot be read, `ObjectMissing`.
     func check(_ pack: PackID) throws -> (damaged: [UInt32: String], bytes: UInt64) {
         let key = PackLayout.objectKey(pack)
-        let whole = try waitBlocking { [store = repository.store] in try await store.get(key, .whole) }
+        let whole = try waitBlocking { [store = repository.store] in
+            try await store.get(key, .whole)
+        }
         let size = UInt64(whole.count)
         guard
             let layout = PackLayout(

@@ -89,7 +89,8 @@ struct ReferenceCheck {
     }
 
     /// Whether every chunk has a place that is not damaged.
-    private func areWhole(_ references: [ChunkReference], _ lost: inout Set<ChunkID>) throws -> Bool {
+    private func areWhole(_ references: [ChunkReference], _ lost: inout Set<ChunkID>) throws -> Bool
+    {
         let stored = references.filter { !$0.isZeros }
         var isWhole = true
         for (reference, place) in zip(stored, try index.locate(stored.map { $0.id })) {

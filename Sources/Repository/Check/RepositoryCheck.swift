@@ -81,7 +81,8 @@ extension BackupRepository {
                 group.addTask {
                     do {
                         return (
-                            pack, .success(try await BlockingPool.shared.run { try check.check(pack) })
+                            pack,
+                            .success(try await BlockingPool.shared.run { try check.check(pack) })
                         )
                     } catch {
                         return (pack, .failure(error))

@@ -75,7 +75,8 @@ public final class SessionLease: Sendable {
         let age = timepiece.monotonic - state.withLock { $0.renewed }
         guard age < TimeSpan(seconds: Self.lapse.seconds * 0.75) else {
             throw Failure(
-                .failed, "this run's session in \(repository.store.place) was not renewed for \(age)",
+                .failed,
+                "this run's session in \(repository.store.place) was not renewed for \(age)",
                 hint: "the machine slept or the repository could not be reached: run it again",
                 side: .repository, isTransient: true)
         }

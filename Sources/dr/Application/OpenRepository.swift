@@ -1,3 +1,4 @@
+import CLinux
 public import Catalog
 import Engine
 import Glibc
