@@ -154,6 +154,50 @@ public final class ChunkTable: Sendable {
         }
     }
 
+    /// Counts, frame by frame, chunks that are still needed and chunks that are not.
+    ///
+    /// - Parameter isLive: Asked with the first 64 bits of a chunk's name.
+    /// - Complexity: One pass over all places; memory for every frame.
+    public func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] {
+        try state.withLock { state in
+            var counts: [UInt64: (live: Int, dead: Int)] = [:]
+            let chunks = try state.database.statement("SELECT id, place FROM chunks")
+            while try chunks.step() {
+                let id = UInt64(
+                    bigEndian: chunks.bytes(0).loadUnaligned(fromByteOffset: 0, as: UInt64.self))
+                let frame = UInt64(bitPattern: chunks.int64(1)) >> Self.offsetBits
+                if isLive(id) {
+                    counts[frame, default: (0, 0)].live += 1
+                } else {
+                    counts[frame, default: (0, 0)].dead += 1
+                }
+            }
+            chunks.reset()
+            var usage: [PackID: PackUsage] = [:]
+            var numbers: [Int64: PackID] = [:]
+            let packs = try state.database.statement("SELECT number, id, size FROM packs")
+            while try packs.step() {
+                guard let id = PackID(bytes: packs.blob(1)) else { continue }
+                numbers[packs.int64(0)] = id
+                usage[id] = PackUsage(size: UInt64(packs.int64(2)))
+            }
+            packs.reset()
+            for (key, count) in counts {
+                let number = Int64(key >> Self.frameBits)
+                let frameNumber = key & (1 << Self.frameBits - 1)
+                guard let pack = numbers[number],
+                    let location = try Self.frame(
+                        pack: number, number: frameNumber, state.database)
+                else { continue }
+                var frame = PackUsage.Frame(location: location)
+                frame.live = count.live
+                frame.dead = count.dead
+                usage[pack]?.frames[location.number] = frame
+            }
+            return usage
+        }
+    }
+
     // MARK: Rows
 
     /// The part of a name that rows are found by.

@@ -71,3 +71,36 @@ public struct PackContents: Hashable, Sendable {
         self.chunks = chunks
     }
 }
+
+/// How much of a pack is still needed.
+public struct PackUsage: Hashable, Sendable {
+    public struct Frame: Hashable, Sendable {
+        public var location: FrameLocation
+        /// Chunks that are needed, and chunks that are not.
+        public var live = 0
+        public var dead = 0
+
+        public init(location: FrameLocation) { self.location = location }
+    }
+
+    /// Size of the whole object.
+    public var size: UInt64
+    /// By number.
+    public var frames: [UInt32: Frame]
+
+    public init(size: UInt64, frames: [UInt32: Frame] = [:]) {
+        self.size = size
+        self.frames = frames
+    }
+
+    public var live: Int { frames.values.reduce(0) { $0 + $1.live } }
+
+    /// Stored bytes that are needed: of each frame the share of its chunks that are.
+    public var liveBytes: UInt64 {
+        frames.values.reduce(0) { sum, frame in
+            let count = frame.live + frame.dead
+            guard count > 0 else { return sum }
+            return sum + UInt64(frame.location.storedLength) * UInt64(frame.live) / UInt64(count)
+        }
+    }
+}

@@ -59,7 +59,9 @@ public final class BackupRepository: Sendable {
             format: RepositoryConfiguration.currentFormat, repository: secrets.repository,
             features: [], created: now)
         try await store.put(RepositoryConfiguration.key, [try encode(configuration)])
-        return BackupRepository(store: store, secrets: secrets)
+        let repository = BackupRepository(store: store, secrets: secrets)
+        try await repository.restoreReserve()
+        return repository
     }
 
     /// Unlocks the repository in `store`.

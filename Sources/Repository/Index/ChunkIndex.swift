@@ -19,4 +19,9 @@ public protocol ChunkIndex: Sendable {
 
     /// Forgets packs and every place in them.
     func remove(_ packs: Set<PackID>) throws
+
+    /// Counts, frame by frame, chunks that are still needed and chunks that are not.
+    ///
+    /// - Parameter isLive: Asked with the first 64 bits of a chunk's name.
+    func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage]
 }

@@ -37,4 +37,19 @@ public final class MemoryChunkIndex: ChunkIndex {
             state.places = state.places.filter { !packs.contains($0.value.pack) }
         }
     }
+
+    public func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] {
+        state.withLock { state in
+            var usage = state.packs.mapValues { PackUsage(size: $0) }
+            for (id, place) in state.places {
+                let frame = place.frame
+                if isLive(id.words.0) {
+                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].live += 1
+                } else {
+                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].dead += 1
+                }
+            }
+            return usage
+        }
+    }
 }

@@ -29,17 +29,37 @@ extension ChunkReader {
         try visit(content.references, depth: content.depth, body)
     }
 
+    /// Calls `body` with every reference that a content is made of, nodes before what they list.
+    func forEachReference(
+        _ content: ContentReference, _ body: (ChunkReference) throws -> Void
+    ) throws {
+        try visitAll(content.references, depth: content.depth, body)
+    }
+
+    private func visitAll(
+        _ references: [ChunkReference], depth: UInt8, _ body: (ChunkReference) throws -> Void
+    ) throws {
+        for reference in references {
+            try body(reference)
+            if depth > 0 { try visitAll(try children(reference, depth), depth: depth - 1, body) }
+        }
+    }
+
+    private func children(_ node: ChunkReference, _ depth: UInt8) throws -> [ChunkReference] {
+        var children: [ChunkReference] = []
+        try read([node], role: .node) { bytes, _ in
+            children = try NodeFormat.decode(
+                Array(bytes)[...], depth: depth - 1, object: "node \(node.id.short)")
+        }
+        return children
+    }
+
     private func visit(
         _ references: [ChunkReference], depth: UInt8, _ body: ([ChunkReference]) throws -> Void
     ) throws {
         guard depth > 0 else { return try body(references) }
         for reference in references {
-            var children: [ChunkReference] = []
-            try read([reference], role: .node) { bytes, _ in
-                children = try NodeFormat.decode(
-                    Array(bytes)[...], depth: depth - 1, object: "node \(reference.id.short)")
-            }
-            try visit(children, depth: depth - 1, body)
+            try visit(try children(reference, depth), depth: depth - 1, body)
         }
     }
 

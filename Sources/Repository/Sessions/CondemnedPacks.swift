@@ -62,4 +62,7 @@ public struct UncondemnedIndex: ChunkIndex {
     public func record(_ pack: PackContents) throws { try base.record(pack) }
     public func packs() throws -> [PackID: UInt64] { try base.packs() }
     public func remove(_ packs: Set<PackID>) throws { try base.remove(packs) }
+    public func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] {
+        try base.usage(isLive)
+    }
 }

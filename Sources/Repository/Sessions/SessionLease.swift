@@ -1,4 +1,4 @@
-import Engine
+public import Engine
 import FoundationEssentials
 public import Model
 import Synchronization

@@ -28,6 +28,7 @@ public final class DirectoryStore: ObjectStore {
     }
 
     public var place: String { root }
+    public var keepsReserve: Bool { true }
 
     private func path(_ key: ObjectKey) -> String { root + "/" + key.path }
 

@@ -95,8 +95,16 @@ public protocol ObjectStore: Sendable {
     /// Removes an object; one that is already gone is no error.
     func delete(_ key: ObjectKey) async throws
 
+    /// Whether a little space is kept aside for the day on which there is none left.
+    var keepsReserve: Bool { get }
+
     /// The store's own clock, for leases; differs from this machine's by any amount.
     func now() async throws -> Timestamp
+}
+
+extension ObjectStore {
+    /// Whether a little space is kept aside for the day on which there is none left.
+    public var keepsReserve: Bool { false }
 }
 
 /// There is no object of that name.

@@ -16,6 +16,7 @@ public final class ContentWriter {
     private var isFixed = false
     private var builder = ReferenceTreeBuilder()
     private var finished: [ContentReference] = []
+    private var namedBytes = 0
     /// Bytes of plaintext of this writer that were new to the repository.
     public private(set) var newBytes: UInt64 = 0
 
@@ -67,6 +68,18 @@ public final class ContentWriter {
         cut(untilEnd: true)
         current.events.append(.end)
         if current.filled >= Batch.target || current.events.count >= 4096 { try handOver() }
+    }
+
+    /// Stores a chunk that has its name already, as it is.
+    ///
+    /// - Parameter bytes: Verified against `id` by whoever read them.
+    func store(_ id: ChunkID, _ bytes: [UInt8]) throws {
+        current.nodes.append((id, bytes))
+        namedBytes += bytes.count
+        if namedBytes >= Batch.target {
+            namedBytes = 0
+            try handOver()
+        }
     }
 
     /// References of contents that are complete, in the order of their ends. Does not wait.
