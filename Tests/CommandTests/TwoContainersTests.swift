@@ -143,7 +143,8 @@ private struct Stack {
             "unless-stopped",
             image)
         _ = try await docker.eventually(
-            in: database, "psql", "-h", "127.0.0.1", "-U", "postgres", "-d", "shop", "-c",
+            in: database, "env", "PGPASSWORD=swordfish", "psql", "-h", "127.0.0.1", "-U",
+            "postgres", "-d", "shop", "-c",
             Self.schema, within: .seconds(90))
         try await docker.docker(
             "create", "--name", web, "--network", network, "-e", "PGPASSWORD=swordfish",
@@ -184,7 +185,8 @@ private struct Stack {
     /// Counts and checksums of every table, and what belongs to no table.
     func rows() async throws -> String {
         try await docker.eventually(
-            in: database, "psql", "-h", "127.0.0.1", "-U", "postgres", "-d", "shop", "-At", "-c",
+            in: database, "env", "PGPASSWORD=swordfish", "psql", "-h", "127.0.0.1", "-U",
+            "postgres", "-d", "shop", "-At", "-c",
             """
             SELECT count(*), md5(string_agg(c::text, ';' ORDER BY id)) FROM customer c
             UNION ALL SELECT count(*), md5(string_agg(p::text, ';' ORDER BY id)) FROM purchase p
