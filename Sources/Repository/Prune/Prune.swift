@@ -1,5 +1,5 @@
 import Engine
-public import Model
+import Model
 
 extension BackupRepository {
     /// Decides what could be deleted or rewritten; changes nothing but `index`.
