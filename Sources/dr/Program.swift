@@ -2,6 +2,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import Model
+import Restore
 
 /// The process: prepares itself, runs one command, says how it went, ends with its exit code.
 @main enum Program {
@@ -58,7 +59,12 @@ import Model
     ///
     /// - Returns: The exit code that stands for it.
     private static func report(_ error: any Error, on output: Output) -> ExitCode {
-        let failures = (error as? Failures)?.all ?? [Failure(wrapping: error)]
+        let failures =
+            switch error {
+            case let several as Failures: several.all
+            case let refusal as RecoveryRefused: [refusal.failure]
+            default: [Failure(wrapping: error)]
+            }
         for failure in failures { output.failure(failure) }
         return .combining(failures.map(\.code))
     }

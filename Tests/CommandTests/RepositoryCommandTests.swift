@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// From an empty directory to listed files, through the real program.
-@Suite("dr init, backup, snapshots, ls")
+@Suite("dr from init to restore")
 struct RepositoryCommandTests {
     private static let environment = [
         "DR_PASSWORD": "correct horse battery", "DR_CONFIG": "dr.yaml",
@@ -94,6 +94,81 @@ struct RepositoryCommandTests {
             try await expect(
                 ["ls", "abcd"], code: .usage,
                 "dr: there is no snapshot \"abcd\"\nhint: dr snapshots lists them all\n")
+        }
+    }
+
+    @Test("What was lost comes back, in order, with a report that stays")
+    func restore() async throws {
+        try await with(
+            """
+            repository: repo
+            objectives: {rto: 1h, rpo: 24h}
+            services:
+              site: {files: [www], after: db, check: {command: test -s www/index.html}}
+              db: {command: {name: rows, capture: seq 10, restore: tee rows}}
+            """
+        ) { scratch, dr in
+            try scratch.makeDirectory("www")
+            try scratch.write("www/index.html", "<p>hello")
+            #expect(try await dr.run("init").status == 0)
+            #expect(try await dr.run("backup").status == 0)
+
+            let plan = try await dr.run("plan")
+            #expect(plan.text.contains("conflict: \(scratch.path)/www exists and is not empty"))
+            let refused = try await dr.run("restore", "--to", "here", "--yes", "--quiet")
+            #expect(refused.status == ExitCode.failed.rawValue && refused.text.isEmpty)
+            #expect(
+                refused.errorText
+                    == "dr: one thing stands in the way: nothing was changed"
+                    + " (\(scratch.path)/www exists and is not empty)\n"
+                    + "hint: remove what exists already, or let it be replaced with --replace\n")
+
+            _ = try await OutsideProgram.run(["rm", "-r", scratch.path("www")])
+            let unasked = try await dr.run("restore", "--to", "here", "--quiet")
+            #expect(unasked.status == ExitCode.usage.rawValue)
+            #expect(
+                unasked.errorText
+                    == "dr: nobody is there to answer: bring this back to here?\n"
+                    + "hint: run it on a terminal, or with --yes\n")
+
+            let done = try await dr.run("restore", "--to", "here", "--yes", "--json")
+            #expect(done.status == 0, "\(done)")
+            let lines = done.text.split(separator: "\n")
+            let order = lines.filter { $0.contains("\"state\":\"done\"") }
+                .map { $0.contains("\"step\":\"db/") ? "db" : "site" }
+            #expect(order.first == "db" && order.last == "site" && order == order.sorted())
+            #expect(lines.last?.hasPrefix("{\"message_type\":\"report\"") == true)
+            let page = try await OutsideProgram.run(["cat", scratch.path("www/index.html")])
+            #expect(page.text == "<p>hello")
+            let rows = try await OutsideProgram.run(["wc", "-l", scratch.path("rows")])
+            #expect(rows.text.hasPrefix("10 "))
+
+            let report = try await dr.run("report", environment: ["DR_PASSWORD": ""])
+            #expect(report.status == 0 && report.text.contains("2 of 2 services back"), "\(report)")
+            let html = try await dr.run("report", "--format", "html")
+            #expect(
+                html.text.hasPrefix("<!DOCTYPE html>") || html.text.hasPrefix("<!doctype html>"))
+
+            let copy = try await dr.run("restore", "site", "--only", "--to", "./copy", "--yes")
+            #expect(copy.status == 0, "\(copy)")
+            #expect(copy.text.contains("1 of 1 service back"))
+        }
+    }
+
+    @Test("Damage is found, named with what it costs, and has its own code")
+    func check() async throws {
+        try await with("repository: repo\nservices: {site: {files: [www]}}\n") { scratch, dr in
+            try scratch.makeDirectory("www")
+            try scratch.write("www/index.html", "<p>hello")
+            #expect(try await dr.run("init").status == 0)
+            #expect(try await dr.run("backup").status == 0)
+            let good = try await dr.run("check", "--read-data")
+            #expect(good.status == 0 && good.text.hasPrefix("no damage: 1 snapshots, "), "\(good)")
+            let spoil = "for f in repo/packs/*/*; do rm \"$f\"; done"
+            _ = try await OutsideProgram(["bash", "-c", spoil], directory: scratch.path).run()
+            let bad = try await dr.run("check")
+            #expect(bad.status == ExitCode.damaged.rawValue, "\(bad)")
+            #expect(bad.text.contains("cannot be restored:\n  site snapshot "))
         }
     }
 

@@ -45,15 +45,20 @@ extension Application {
                 .usage, "the configuration names no services",
                 hint: "add them to \(configurationFile.shownPath) under services:")
         }
+        try refuseUnknown(names, among: known)
+        guard !names.isEmpty else { return configuration.services }
+        return configuration.services.filter { names.contains($0.name.text) }
+    }
+
+    /// - Throws: `Failure` with code `usage` for the first of `names` that is not among `known`.
+    func refuseUnknown(_ names: [String], among known: [String]) throws {
         for name in names where !known.contains(name) {
             let near = nearestName(to: name, among: known)
             throw Failure(
                 .usage, "there is no service \"\(printable(name.utf8))\"",
                 hint: near.map { "did you mean \"\($0)\"?" }
-                    ?? "the configuration has: \(known.joined(separator: ", "))")
+                    ?? "there are: \(known.joined(separator: ", "))")
         }
-        guard !names.isEmpty else { return configuration.services }
-        return configuration.services.filter { names.contains($0.name.text) }
     }
 
     /// Asks a question that is answered with yes or no; `--yes` answers it.

@@ -26,31 +26,50 @@ extension Application {
     /// Unlocks the repository, opens its catalog and brings it up to date.
     ///
     /// Whether there is a repository is found out before anyone is asked for a password.
-    func open(_ configuration: Configuration) async throws -> OpenRepository {
+    ///
+    /// - Parameter refreshing: The index learns which packs there are; a check does that itself.
+    func open(
+        _ configuration: Configuration, refreshing: Bool = true
+    ) async throws -> OpenRepository {
         let store = store(of: configuration)
         let id = try await BackupRepository.identity(of: store)
         let password = try await password.read(for: store.place)
         let repository = try await BackupRepository.open(
             in: store, credential: .password(password))
-        let directory = try catalogDirectory(configuration, id)
-        let catalog = try await Catalog.open(at: directory, repository: id)
+        let catalog = try await openCatalog(configuration, of: id)
+        try await bringUpToDate(catalog, with: repository)
+        let index = try await BlockingPool.shared.run {
+            try ChunkTable(at: "\(catalog.directory)/chunks-\(id).sqlite")
+        }
+        if refreshing {
+            let change = try await repository.refresh(index)
+            for (pack, reason) in change.unreadable.sorted(by: { $0.key < $1.key }) {
+                output.warning(
+                    "the pack \(pack.short) cannot be read: \(reason)",
+                    hint: "what it holds is treated as lost; dr check tells what that is")
+            }
+        }
+        return OpenRepository(
+            configuration: configuration, repository: repository, catalog: catalog, index: index)
+    }
+
+    /// The catalog of the repository that `configuration` names, for which no password is needed.
+    func openCatalog(_ configuration: Configuration) async throws -> Catalog {
+        let id = try await BackupRepository.identity(of: store(of: configuration))
+        return try await openCatalog(configuration, of: id)
+    }
+
+    private func openCatalog(
+        _ configuration: Configuration, of id: RepositoryID
+    ) async throws -> Catalog {
+        let catalog = try await Catalog.open(
+            at: try catalogDirectory(configuration, id), repository: id)
         if case .replacedDamaged(let aside, let detail) = catalog.origin {
             output.warning(
                 "the catalog was damaged and is made again from the repository (\(detail))",
                 hint: "the damaged one is kept as \(aside)")
         }
-        try await bringUpToDate(catalog, with: repository)
-        let index = try await BlockingPool.shared.run {
-            try ChunkTable(at: "\(directory)/chunks-\(id).sqlite")
-        }
-        let change = try await repository.refresh(index)
-        for (pack, reason) in change.unreadable.sorted(by: { $0.key < $1.key }) {
-            output.warning(
-                "the pack \(pack.short) cannot be read: \(reason)",
-                hint: "what it holds is treated as lost; run the backup again to save it anew")
-        }
-        return OpenRepository(
-            configuration: configuration, repository: repository, catalog: catalog, index: index)
+        return catalog
     }
 
     /// The directory of the catalog of one repository.
@@ -77,6 +96,16 @@ extension Application {
             }
         }
         if !learned.isEmpty { try await catalog.record(snapshots: learned) }
-        for id in known.subtracting(listed) { try await catalog.remove(snapshot: id) }
+        let vanished = known.subtracting(listed)
+        guard !vanished.isEmpty else { return }
+        let chains = try await repository.readChains(known: try await catalog.chainHeads())
+        for id in vanished.sorted() {
+            if !chains.removed.contains(id) {
+                output.warning(
+                    "the snapshot \(id.short) is gone from the repository, and no run removed it",
+                    hint: "dr check tells what else is missing")
+            }
+            try await catalog.remove(snapshot: id)
+        }
     }
 }

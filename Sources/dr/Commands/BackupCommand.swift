@@ -35,7 +35,6 @@ struct BackupCommand: ApplicationCommand {
             application.output.present(PlannedBackup(services: services))
             return .done
         }
-        let drivers = try application.drivers(for: services)
         let open = try await application.open(configuration)
         let lock = try RunLock.acquire(
             in: open.catalog.directory,
@@ -46,7 +45,7 @@ struct BackupCommand: ApplicationCommand {
         let run = BackupRun(
             BackupRun.Parts(
                 repository: open.repository, index: open.index, catalog: open.catalog,
-                driverFor: drivers, context: application.context(configuration),
+                driverFor: application.driver, context: application.context(configuration),
                 timepiece: application.timepiece, host: application.host,
                 version: Version.current),
             options: WriteOptions(level: configuration.compressionLevel),

@@ -183,6 +183,14 @@ struct Page: Sendable {
 
     mutating func line(_ line: StyledText = "") { lines.append(line) }
 
+    /// The lines of a text that was laid out elsewhere.
+    mutating func lines(of text: String) {
+        let ended = text.hasSuffix("\n") ? text.dropLast() : text[...]
+        for line in ended.split(separator: "\n", omittingEmptySubsequences: false) {
+            lines.append(StyledText(String(line)))
+        }
+    }
+
     mutating func table(_ table: Table) { lines += table.lines(width: width) }
 
     /// All lines, with colours or without.
