@@ -111,10 +111,11 @@ struct DockerSurveyor {
 
     /// A name that was meant, such as the one with Compose's prefix.
     private static func suggestion(for name: String, among known: [String]) -> String? {
-        let near = known.sorted().first {
-            $0.hasSuffix("_\(name)") || $0.hasPrefix(name) || $0.contains("-\(name)")
-                || $0.lowercased() == name.lowercased()
-        }
+        let known = known.sorted()
+        let near =
+            known.first { $0.lowercased() == name.lowercased() }
+            ?? known.first { $0.hasSuffix("_\(name)") }
+            ?? known.first { $0.contains("-\(name)") || $0.hasPrefix(name) }
         return near.map { "did you mean \($0)?" }
     }
 

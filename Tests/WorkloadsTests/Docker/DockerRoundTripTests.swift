@@ -92,6 +92,10 @@ struct DockerRoundTripTests {
             #expect(
                 again.snapshot.parts.map(\.name).sorted()
                     == source.snapshot.parts.map(\.name).sorted())
+
+            // It has a name now, so it does not go with its container.
+            await corner.empty()
+            try await corner.engine.remove(volume: anonymous)
         }
     }
 
