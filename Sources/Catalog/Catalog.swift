@@ -27,11 +27,11 @@ public final class Catalog: Sendable {
 
     /// Opens the catalog in `directory`; makes the directory and the catalog when missing.
     ///
-    /// A damaged file is moved aside and replaced by an empty one, which ``origin`` tells: the caller
-    /// fills it from the repository.
+    /// A damaged file is moved aside and replaced by an empty one, which ``origin`` tells: the
+    /// caller fills it from the repository.
     ///
-    /// - Throws: `Failure`; code `usage` for a catalog of another repository, `unsupportedRepository`
-    ///   for one of a newer version.
+    /// - Throws: `Failure`; code `usage` for a catalog of another repository,
+    ///   `unsupportedRepository` for one of a newer version.
     public static func open(at directory: String, repository: RepositoryID) async throws -> Catalog
     {
         try await BlockingPool.shared.run {

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Workloads
 
-/// Systems that exist only in a test: what they do takes a stated time of a clock that stands still.
+/// Systems that exist only in a test: what they do takes a stated time.
 final class FakeWorld: Sendable {
     struct State {
         var steps: [WorkloadID: [ReplayStep]] = [:]

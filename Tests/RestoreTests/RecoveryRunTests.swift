@@ -24,7 +24,7 @@ import Workloads
         }
         let report = try await stack.execute()
         #expect(report.result == .done)
-        // network and volume 1, start 1, roles 1, database 60, rows 1, application 1 + 0.5, proxy 1.
+        // network and volume 1, start 1, roles 1, database 60, rows 1; then 1 + 0.5 and 1.
         #expect(report.recoveryTime == TimeSpan(seconds: 66.5))
         #expect(report.ended == TimeSpan(seconds: 66.5))
         #expect(report.milestones.firstByte == .zero)

@@ -16,7 +16,7 @@ public struct HealthGate: Sendable {
     /// Asks again and again until the check passes or its time is over.
     ///
     /// - Returns: The number of attempts.
-    /// - Throws: `Failure` with code `verificationFailed` and the last answer when the time is over;
+    /// - Throws: `Failure` with code `verificationFailed` and the last answer when time is up;
     ///   `CancellationError`.
     public func wait(for check: CheckSpecification) async throws -> Int {
         let end = timepiece.monotonic + check.timeout

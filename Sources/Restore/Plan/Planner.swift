@@ -68,8 +68,8 @@ public struct Planner: Sendable {
         self.driverFor = driverFor
     }
 
-    /// - Throws: `Failure` with code `usage` for unknown services and for cycles, told as their path;
-    ///   what the repository and the drivers throw.
+    /// - Throws: `Failure` with code `usage` for unknown services and for cycles, told as their
+    ///   path; what the repository and the drivers throw.
     public func plan(_ request: PlanRequest) async throws -> RecoveryPlan {
         let target = try ReplayTarget(request.target)
         let order = try ServiceOrder(request.services, names: request.names, only: request.only)

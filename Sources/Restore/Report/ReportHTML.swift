@@ -23,9 +23,11 @@ public struct ReportHTML: Sendable {
             </head>
             <body>
             <h1>\(escaped(title))</h1>
-            <p class="\(report.result == .done ? "good" : "bad")">\(escaped(report.result.meaning)) \
-            (exit code \(report.result.rawValue)): \(report.services.count(where: \.isHealthy)) of \
-            \(counted(report.services.count, "service")) back, \(report.bytes) in \(report.ended)</p>
+            <p class="\(report.result == .done ? "good" : "bad")">\
+            \(escaped(report.result.meaning)) (exit code \(report.result.rawValue)): \
+            \(report.services.count(where: \.isHealthy)) of \
+            \(counted(report.services.count, "service")) back, \(report.bytes) in \
+            \(report.ended)</p>
             \(facts)
             <h2>When</h2>
             \(GanttChart(report).svg)

@@ -6,7 +6,8 @@ import Synchronization
 /// Writes down how far a run has come: durably, before a step makes anything and after it has.
 ///
 /// In an incident a catalog that cannot be written stops nothing. What was made without being
-/// written down counts as somebody else's when the run is taken up again: never overwritten unasked.
+/// written down counts as somebody else's when the run is taken up again: never overwritten
+/// unasked.
 final class RecoveryLedger: Sendable {
     private let catalog: Catalog?
     private let run: RunRecord

@@ -18,7 +18,7 @@ public struct RecoveryRun: Sendable {
     private let environment: RecoveryEnvironment
 
     /// - Parameters:
-    ///   - services: Those of the configuration; one that is missing is taken to be without settings.
+    ///   - services: Those of the configuration; one that is missing has no settings.
     ///   - snapshots: Records, among them those that the plan uses.
     public init(
         _ plan: RecoveryPlan, services: [Service], snapshots: [SnapshotRecord],
@@ -76,8 +76,8 @@ public struct RecoveryRun: Sendable {
     ///   - findings: What ``preflight()`` found just before; nil to look now.
     ///   - replace: What exists already may be replaced.
     ///   - observe: Called between events; must be quick.
-    /// - Throws: ``RecoveryRefused`` when something stands in the way, `Failure` when there is nothing
-    ///   to do: in both cases nothing was changed. Steps that fail are told by the report.
+    /// - Throws: ``RecoveryRefused`` when something stands in the way, `Failure` when there is
+    ///   nothing to do: in both cases nothing was changed. Steps that fail are told by the report.
     public func execute(
         run: RunID = .random(), declared: Timestamp? = nil, findings: [PlanFinding]? = nil,
         replace: Bool = false, observe: @escaping @Sendable (RecoveryProgress) -> Void = { _ in }

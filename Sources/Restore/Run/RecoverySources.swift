@@ -12,7 +12,7 @@ actor RecoverySources {
         self.records = Dictionary(records.map { ($0.id, $0) }) { first, _ in first }
     }
 
-    /// - Throws: `Failure` with code `damaged` for a snapshot that is not there; what opening throws.
+    /// - Throws: `Failure` with code `damaged` for an unknown snapshot; what opening throws.
     func source(_ id: SnapshotID) async throws -> any ReplaySource {
         if let task = opened[id] { return try await task.value }
         guard let record = records[id] else {
