@@ -137,9 +137,8 @@ public struct LocalPrograms: ProgramRunner {
 
     private func failure(_ call: ProgramCall, _ error: SubprocessError) -> Failure {
         if error.code == .executableNotFound {
-            return Failure(
-                .failed, "\(name(call)) is not installed, or not in PATH",
-                hint: "install it, or add its directory to PATH", side: .local)
+            // With another user the program itself was found: it is setpriv that is not.
+            return Self.notInstalled(call.user == nil ? name(call) : "\(name(call)) or setpriv")
         }
         // The error's own text may show the environment.
         return Failure(
@@ -166,23 +165,57 @@ public struct LocalPrograms: ProgramRunner {
             .gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: Self.patience)
         ]
         var environment = call.environment
+        var words = call.words
         if let user = call.user {
             let account = try await BlockingPool.shared.run { try UserAccount(named: user) }
             if account.id != geteuid() {
-                options.userID = account.id
-                options.groupID = account.groupID
-                options.supplementaryGroups = account.groups
                 for (key, value) in account.environment where environment[key] == nil {
                     environment[key] = value
                 }
+                words = Self.changingUser(
+                    account, [try await path(of: program, call)] + words.dropFirst())
             }
         }
         var values: [Environment.Key: String?] = [:]
         for (key, value) in environment { values[Environment.Key(stringLiteral: key)] = value }
         return Subprocess.Configuration(
-            executable: program.contains("/") ? .path(FilePath(program)) : .name(program),
-            arguments: Arguments(Array(call.words.dropFirst())),
+            executable: Self.executable(words[0]), arguments: Arguments(Array(words.dropFirst())),
             environment: .inherit.updating(values),
             platformOptions: options)
+    }
+
+    private static func executable(_ word: String) -> Executable {
+        word.contains("/") ? .path(FilePath(word)) : .name(word)
+    }
+
+    /// The words that run `words` as another user.
+    ///
+    /// The user is changed by a program, not between fork and exec: there glibc's setuid waits for
+    /// this process's other threads, which the new process does not have, and may wait for ever.
+    private static func changingUser(_ account: UserAccount, _ words: [String]) -> [String] {
+        let groups = account.groups.map { "\($0)" }.joined(separator: ",")
+        return [
+            "setpriv", "--reuid=\(account.id)", "--regid=\(account.groupID)", "--groups=\(groups)",
+            "--",
+        ] + words
+    }
+
+    /// Where a program is; said here, because setpriv would not say it as well.
+    private func path(of program: String, _ call: ProgramCall) async throws -> String {
+        if program.contains("/") {
+            let isThere = try await BlockingPool.shared.run { access(program, X_OK) == 0 }
+            if isThere { return program }
+        } else if let found = try? await Executable.name(program).resolveExecutablePath(
+            in: .inherit)
+        {
+            return found.string
+        }
+        throw Self.notInstalled(name(call))
+    }
+
+    private static func notInstalled(_ name: String) -> Failure {
+        Failure(
+            .failed, "\(name) is not installed, or not in PATH",
+            hint: "install it, or add its directory to PATH", side: .local)
     }
 }

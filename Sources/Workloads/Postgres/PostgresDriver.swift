@@ -44,7 +44,10 @@ public struct PostgresDriver: WorkloadDriver {
         try await sink.document(
             Self.globals, try await Self.globals(client), attributes: [:])
         for name in databases {
-            let extensions = try await client.extensions(of: name)
+            let extensions: [ClusterDescription.Extension]
+            do { extensions = try await client.extensions(of: name) } catch let error as Failure {
+                throw error.during("database \(printable(name.utf8))")
+            }
             if let index = description.databases.firstIndex(where: { $0.name == name }) {
                 description.databases[index].extensions = extensions
             }

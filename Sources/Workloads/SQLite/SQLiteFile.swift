@@ -106,8 +106,13 @@ final class SQLiteFile {
 
     /// What is wrong with the file; empty for a sound one.
     func damage() throws -> [String] {
-        let lines = try texts("PRAGMA integrity_check(20)")
-        return lines == ["ok"] ? [] : lines
+        do {
+            let lines = try texts("PRAGMA integrity_check(20)")
+            return lines == ["ok"] ? [] : lines
+        } catch let error as Failure where error.code == .failed {
+            // Damage can be such that even the check cannot go on.
+            return [error.cause ?? error.message]
+        }
     }
 
     /// Copies this database, as it is at one moment, into the empty database `copy`.

@@ -39,7 +39,13 @@ struct RestoredTree: Sendable {
             return (try await source.tree(part, to: path, options: options), nil)
         }
         let temporary = ReplayedFile(path: path).temporary
-        try await BlockingPool.shared.run { try TreeRemoval.remove(temporary) }
+        try await BlockingPool.shared.run {
+            try TreeRemoval.remove(temporary)
+            guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+            do throws(SystemError) {
+                try FileSystem().makeDirectories(String(path[..<slash]), mode: 0o755)
+            } catch { throw error.failure(side: .target) }
+        }
         let summary = try await source.tree(part, to: temporary, options: options)
         let aside = try await BlockingPool.shared.run { try place(temporary, replace: replace) }
         return (summary, aside)

@@ -16,7 +16,7 @@ final class MemorySink: CaptureSink {
 
     private let state = Mutex<(names: [String], parts: [String: Part])>(([], [:]))
     private let scratch: TemporaryDirectory?
-    /// Called while a stream is read, with its name and the bytes so far.
+    /// Called while a stream is read, with its name and the bytes so far; `Int.max` at its end.
     private let progress: @Sendable (String, Int) async throws -> Void
 
     init(
@@ -57,7 +57,10 @@ final class MemorySink: CaptureSink {
                 guard count >= 0 else { throw SystemError.last("read", name) }
                 return Array(buffer.prefix(count))
             }
-            if piece.isEmpty { break }
+            if piece.isEmpty {
+                try await progress(name, .max)
+                break
+            }
             try piece.withUnsafeBytes { try observer?.observe($0) }
             all += piece
             try await progress(name, all.count)
