@@ -10,7 +10,7 @@ build() {
     local what=$1 before=$SECONDS
     shift
     say "building $what"
-    swift build --package-path "$root" "${build_flags[@]}" "$@" >&2 ||
+    attend swift build --package-path "$root" "${build_flags[@]}" "$@" >&2 ||
         fail "the build failed; its errors are above"
     say "built $what in $((SECONDS - before)) s"
 }

@@ -78,8 +78,6 @@ free_range() {
     return 1
 }
 
-ended() { ! kill -0 "$1"; }
-
 # docker_chains: how many of Docker's iptables chains there are.
 docker_chains() { iptables-save 2>/dev/null | grep -c '^:DOCKER' || true; }
 
@@ -93,7 +91,7 @@ remove_own_docker() {
             docker -H "$host" network ls -q --filter type=custom |
                 xargs -r docker -H "$host" network rm >/dev/null 2>&1
         fi
-        kill -TERM "$docker_pid" 2>/dev/null && wait_until 20 ended "$docker_pid"
+        kill -TERM "$docker_pid" 2>/dev/null && wait_until 20 all_ended "$docker_pid"
         end_beside "$docker_pid" 1
     fi
     ip link delete "$docker_bridge" 2>/dev/null

@@ -35,10 +35,12 @@ end_session() {
     trap '' INT TERM HUP
     trap - EXIT
     set +e
+    [[ -z $attended ]] || end_beside "$attended" 20
     for ((index = ${#endings[@]} - 1; index >= 0; index--)); do
         eval "${endings[index]}" </dev/null
     done
     if [[ -n $scratch ]]; then
+        end_orphans
         awk -v under="$scratch/" 'index($2, under) == 1 { print $2 }' /proc/self/mounts | sort -r |
             xargs -r -n 1 umount -l 2>/dev/null
         rm -rf --one-file-system "$scratch"
@@ -74,10 +76,44 @@ started=
 end_beside() {
     local pid=$1 tenths=$(($2 * 10))
     kill -TERM -- "-$pid" 2>/dev/null || return 0
-    while kill -0 "$pid" 2>/dev/null && ((tenths-- > 0)); do sleep 0.1; done
+    while ! all_ended "$pid" && ((tenths-- > 0)); do sleep 0.1; done
     kill -KILL -- "-$pid" 2>/dev/null
     wait "$pid" 2>/dev/null
     return 0
+}
+
+# attend COMMAND…: runs it to its end and returns its exit code, but lets a signal to this script end it
+# at once: a shell that waits for a command in the foreground hears nothing until that is over.
+attend() {
+    local status=0
+    set -m
+    "$@" </dev/null &
+    attended=$!
+    set +m
+    wait "$attended" || status=$?
+    attended=
+    return "$status"
+}
+attended=
+
+# end_orphans: ends what was started with a TMPDIR in our scratch directory and outlived its parent, as
+# servers of a test that was killed do.
+end_orphans() {
+    local file pids=()
+    for file in /proc/[0-9]*/environ; do
+        ! grep -qsz "^TMPDIR=$scratch/" "$file" || pids+=("$(cut -d / -f 3 <<<"$file")")
+    done
+    ((${#pids[@]})) || return 0
+    kill -TERM "${pids[@]}" 2>/dev/null
+    wait_until 5 all_ended "${pids[@]}" || kill -KILL "${pids[@]}" 2>/dev/null
+}
+
+# all_ended PID…: whether none of them runs any more; one that nobody has reaped yet has ended.
+all_ended() {
+    local pid
+    for pid in "$@"; do
+        ! grep -qs . "/proc/$pid/cmdline" || return 1
+    done
 }
 
 # wait_until SECONDS COMMAND…: true as soon as the command succeeds, false after that many seconds.
