@@ -32,6 +32,8 @@ final class Batch: @unchecked Sendable {
     var events: [Event] = []
     /// Nodes of reference trees; they are named already.
     var nodes: [(id: ChunkID, bytes: [UInt8])] = []
+    /// Store the nodes whether or not they are known.
+    var isForced = false
 
     // Set by the worker, which then raises `done`.
     var newBytes: UInt64 = 0
@@ -49,6 +51,7 @@ final class Batch: @unchecked Sendable {
         pieces.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
         nodes.removeAll()
+        isForced = false
         newBytes = 0
     }
 }

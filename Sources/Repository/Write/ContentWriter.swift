@@ -82,6 +82,12 @@ public final class ContentWriter {
         }
     }
 
+    /// Stores a chunk although the index has a place for it: that place is about to go.
+    func storeAgain(_ id: ChunkID, _ bytes: [UInt8]) throws {
+        current.isForced = true
+        try store(id, bytes)
+    }
+
     /// References of contents that are complete, in the order of their ends. Does not wait.
     public func takeFinished() throws -> [ContentReference] {
         while let first = inFlight.first, first.done.isSignalled { try collect() }

@@ -166,7 +166,10 @@ public final class WriteSession: Sendable {
             ids.append(node.id)
         }
         if let fault = options.memoryFault { fault(.afterNaming, batch.buffer) }
-        let isNew = try newOnes(of: ids)
+        var isNew = try newOnes(of: ids)
+        if batch.isForced {
+            for number in batch.pieces.count..<ids.count { isNew[number] = true }
+        }
         var builder: FrameBuilder?
         defer { if let builder { queue.update { $0.builders.append(builder) } } }
         func add(_ number: Int, _ bytes: UnsafeRawBufferPointer) throws {

@@ -61,7 +61,12 @@ public struct BackupRun: Sendable {
             purpose: .backup, host: parts.host, processID: getpid(),
             version: parts.version, started: parts.timepiece.wall)
         try await parts.catalog.beginRun(record)
-        let session = parts.repository.makeWriteSession(index: parts.index, options: options)
+        // First the session, then the condemned lists: prune writes them in the other order.
+        let lease = try await parts.repository.beginSession(
+            host: parts.host, processID: record.processID, timepiece: parts.timepiece)
+        let condemned = try await parts.repository.condemnedPacks()
+        let session = parts.repository.makeWriteSession(
+            index: UncondemnedIndex(parts.index, without: condemned), options: options)
         let jobs = services.flatMap { service in
             service.workloads.map { (service, $0) }
         }
@@ -76,11 +81,13 @@ public struct BackupRun: Sendable {
                 report(.began(id, number: number + 1, of: jobs.count))
                 summary.items.append(
                     try await capture(
-                        workload, id, of: service, run: record.id, tags: tags, session: session))
+                        workload, id, of: service, run: record.id, tags: tags,
+                        to: Target(session: session, lease: lease, condemned: condemned)))
             }
         } catch {
             session.cancel(error)
             try? await close(session)
+            await lease.end()
             record.finished = parts.timepiece.wall
             record.result = Failure(wrapping: error).code
             record.summary = "ended early"
@@ -94,6 +101,7 @@ public struct BackupRun: Sendable {
         }
         summary.stored = session.totals.stored
         try await close(session)
+        await lease.end()
         summary.duration = parts.timepiece.monotonic - began
         record.finished = parts.timepiece.wall
         record.result = summary.exitCode
@@ -103,14 +111,22 @@ public struct BackupRun: Sendable {
         return summary
     }
 
+    /// Where a run writes to.
+    private struct Target {
+        var session: WriteSession
+        var lease: SessionLease
+        var condemned: Set<PackID>
+    }
+
     private func close(_ session: WriteSession) async throws {
         try await BlockingPool.shared.run { session.close() }
     }
 
     private func capture(
         _ workload: WorkloadSpecification, _ id: WorkloadID, of service: Service, run: RunID,
-        tags: [String], session: WriteSession
+        tags: [String], to target: Target
     ) async throws -> BackupSummary.Item {
+        let session = target.session
         let began = parts.timepiece.monotonic
         let asOf = parts.timepiece.wall
         var item = BackupSummary.Item(
@@ -145,7 +161,9 @@ public struct BackupRun: Sendable {
                 session.totals.stored.bytes - before.bytes)
             snapshot.tags = tags
             snapshot.version = parts.version
-            try await parts.repository.put(snapshot)
+            try await parts.repository.commit(
+                snapshot, session: session, lease: target.lease, index: parts.index,
+                known: target.condemned)
             try await parts.catalog.record(snapshot: snapshot)
             item.snapshot = snapshot.id
             item.consistency = snapshot.consistency
