@@ -25,7 +25,7 @@ struct DockerCaptureTests {
         try await DockerCorner.with { corner in
             let (container, volume) = try await start(corner)
             let during = Seen()
-            let sink = MemorySink(in: corner.directory) { _ in
+            let sink = TestSupport.MemorySink(in: corner.directory) { _ in
                 let now = try await corner.engine.inspect(container: container)
                 await during.see(mode == .pause ? now.isPaused : !now.isRunning)
                 throw Failure(.failed, "the sink fails")
@@ -45,7 +45,7 @@ struct DockerCaptureTests {
     func acancelledCaptureLeavesNothingAtRest(_ mode: CaptureMode) async throws {
         try await DockerCorner.with { corner in
             let (container, _) = try await start(corner)
-            let sink = MemorySink(in: corner.directory) { _ in
+            let sink = TestSupport.MemorySink(in: corner.directory) { _ in
                 try await Task.sleep(for: .seconds(3600))
             }
             let capture = Task {
@@ -66,7 +66,7 @@ struct DockerCaptureTests {
     @Test func aContainerThatIsReplacedMeanwhileIsNoCapture() async throws {
         try await DockerCorner.with { corner in
             let (container, volume) = try await start(corner)
-            let sink = MemorySink(in: corner.directory) { _ in
+            let sink = TestSupport.MemorySink(in: corner.directory) { _ in
                 try await corner.engine.remove(container: container, force: true)
                 try await corner.docker(
                     "run", "-d", "--name", container, "-v", "\(volume):/data",
