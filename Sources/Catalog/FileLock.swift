@@ -48,7 +48,11 @@ final class FileLock: Sendable {
     /// Gives the lock back; ends with the last reference too.
     func release() { _ = flock(descriptor, LOCK_UN) }
 
-    deinit { _ = Glibc.close(descriptor) }
+    deinit {
+        // Closing alone would leave it to a child that was forked and has not begun its program.
+        release()
+        _ = Glibc.close(descriptor)
+    }
 
     private static func open(_ path: String) throws -> Int32 {
         do {
