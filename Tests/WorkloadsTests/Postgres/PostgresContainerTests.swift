@@ -11,7 +11,7 @@ struct PostgresContainerTests {
 
     @Test func aContainersServerComesBackToANewContainer() async throws {
         try await TemporaryDirectory.with("pg") { directory in
-            let docker = try DockerFixture(in: directory)
+            let docker = try DockerStack(in: directory)
             let context = WorkloadContext(
                 dockerHost: TestEnvironment.dockerHost, secrets: MemorySecrets())
             let name = docker.name("db")
@@ -85,7 +85,7 @@ struct PostgresContainerTests {
         }
     }
 
-    private func start(_ docker: DockerFixture, _ name: String) async throws {
+    private func start(_ docker: DockerStack, _ name: String) async throws {
         try await docker.docker(
             "run", "-d", "--name", name, "-e", "POSTGRES_USER=boss", "-e",
             "POSTGRES_PASSWORD=Pl4nted-too", "-e", "POSTGRES_DB=app",
@@ -93,7 +93,7 @@ struct PostgresContainerTests {
     }
 
     @discardableResult
-    private func sql(_ docker: DockerFixture, _ name: String, _ sql: String) async throws -> String
+    private func sql(_ docker: DockerStack, _ name: String, _ sql: String) async throws -> String
     {
         try await docker.docker(
             "exec", name, "psql", "-U", "boss", "-d", "app", "-X", "-A", "-t", "-q", "-v",
