@@ -17,7 +17,7 @@ import Testing
             let single = try directory.write("settings", "two")
             let service = service([directory.path("www"), single])
             let (source, outcome) = try await driver.captured(
-                service, into: MemorySink(scratch: directory))
+                service, into: ScriptedSink(scratch: directory))
             #expect(outcome.suspicions.isEmpty)
             #expect(outcome.proof.files == ["tree/0": 1, "tree/1": 1])
 
@@ -51,7 +51,7 @@ import Testing
     @Test func aMissingPathIsRefusedAtTheStartWithAllOthers() async throws {
         try await TemporaryDirectory.with("files") { directory in
             let there = try directory.makeDirectory("there")
-            let sink = MemorySink(scratch: directory)
+            let sink = ScriptedSink(scratch: directory)
             let failure = await #expect(throws: Failure.self) {
                 try await driver.captured(
                     service([there, "/no/such/one", "relative", "/no/such/two"]), into: sink)

@@ -130,28 +130,3 @@ struct PostgresClient: Sendable {
         return text
     }
 }
-
-extension ProgramStreams {
-    /// Runs a program with `bytes` as its standard input.
-    func run(_ call: ProgramCall, feeding bytes: [UInt8]) async throws -> ProgramResult {
-        let pipe = try DataPipe()
-        async let fed: Void = BlockingPool.shared.run {
-            defer { pipe.closeWriting() }
-            // A program that ends before it has read everything says why itself.
-            try? bytes.withUnsafeBytes {
-                try FileSystem().write($0, to: pipe.writing, path: "pipe")
-            }
-        }
-        var call = call
-        call.input = pipe.reading
-        let result: ProgramResult
-        do { result = try await programs.run(call) } catch {
-            pipe.closeReading()
-            try? await fed
-            throw error
-        }
-        pipe.closeReading()
-        try? await fed
-        return result
-    }
-}

@@ -20,10 +20,19 @@ public struct PostgresDriver: WorkloadDriver {
     ///   - container: Runs programs in containers.
     ///   - patience: How long a replay waits for the server to answer.
     public init(
-        container: @escaping ContainerRunner, patience: Duration = .seconds(180)
+        container: @escaping ContainerRunner = Self.inContainer, patience: Duration = .seconds(180)
     ) {
         place = PostgresPlace(container: container)
         self.patience = patience
+    }
+
+    /// The programs of a container of the named Engine, of the context's, or of this machine's.
+    @Sendable
+    public static func inContainer(
+        _ name: String, _ engine: String?, _ context: WorkloadContext
+    ) async throws -> any ProgramRunner {
+        let engine = try await DockerEngine.connect(host: engine ?? context.dockerHost)
+        return ContainerPrograms(engine: engine, container: name)
     }
 
     public func capture(

@@ -1,9 +1,19 @@
+import CLinux
 import Engine
 import Model
 
 /// Programs whose output is captured, or which read what is brought back, without a file between.
 struct ProgramStreams: Sendable {
     let programs: any ProgramRunner
+
+    private static func pipe() throws -> Pipe {
+        do throws(SystemError) {
+            let pipe = try Pipe()
+            // Fewer switches between the two sides; refused where the user has too many pipes.
+            _ = dr_fcntl_int(pipe.writer, 1031 /* F_SETPIPE_SZ */, 1 << 20)
+            return pipe
+        } catch { throw error.failure(side: .local) }
+    }
 
     /// Streams a program's standard output into `sink`.
     ///
@@ -14,19 +24,19 @@ struct ProgramStreams: Sendable {
         attributes: [String: String] = [:], observer: (any StreamObserver)? = nil
     ) async throws -> (bytes: UInt64, result: ProgramResult) {
         enum Side { case program(ProgramResult), stream(UInt64) }
-        let pipe = try DataPipe()
+        let pipe = try Self.pipe()
         return try await withThrowingTaskGroup(of: Side.self) { group in
             group.addTask {
-                defer { pipe.closeWriting() }
+                defer { pipe.closeWriter() }
                 var call = call
-                call.output = pipe.writing
+                call.output = pipe.writer
                 return .program(try await programs.run(call))
             }
             group.addTask {
-                defer { pipe.closeReading() }
+                defer { pipe.closeReader() }
                 return .stream(
                     try await sink.stream(
-                        name, from: pipe.reading, attributes: attributes, observer: observer))
+                        name, from: pipe.reader, attributes: attributes, observer: observer))
             }
             var bytes: UInt64 = 0
             var result = ProgramResult(status: 0)
@@ -55,20 +65,20 @@ struct ProgramStreams: Sendable {
             case stream(Result<UInt64, any Error>)
             case patienceIsOver
         }
-        let pipe = try DataPipe()
+        let pipe = try Self.pipe()
         return try await withThrowingTaskGroup(of: Side.self) { group in
             group.addTask {
-                defer { pipe.closeReading() }
+                defer { pipe.closeReader() }
                 var call = call
-                call.input = pipe.reading
+                call.input = pipe.reader
                 do { return .program(.success(try await programs.run(call))) } catch {
                     return .program(.failure(error))
                 }
             }
             group.addTask {
                 do {
-                    let count = try await source.stream(part, to: pipe.writing)
-                    pipe.closeWriting()
+                    let count = try await source.stream(part, to: pipe.writer)
+                    pipe.closeWriter()
                     return .stream(.success(count))
                 } catch {
                     // The program must not take this for the end of the data.
@@ -101,6 +111,31 @@ struct ProgramStreams: Sendable {
             }
             throw feedError ?? CancellationError()
         }
+    }
+
+    /// Runs a program with `bytes` as its standard input.
+    func run(_ call: ProgramCall, feeding bytes: [UInt8]) async throws -> ProgramResult {
+        let pipe = try Self.pipe()
+        async let fed: Void = BlockingPool.shared.run {
+            defer { pipe.closeWriter() }
+            // A program that ends before it has read everything says why itself.
+            try? withoutBrokenPipeSignal {
+                try bytes.withUnsafeBytes {
+                    try FileSystem().write($0, to: pipe.writer, path: "pipe")
+                }
+            }
+        }
+        var call = call
+        call.input = pipe.reader
+        let result: ProgramResult
+        do { result = try await programs.run(call) } catch {
+            pipe.closeReader()
+            try? await fed
+            throw error
+        }
+        pipe.closeReader()
+        try? await fed
+        return result
     }
 }
 

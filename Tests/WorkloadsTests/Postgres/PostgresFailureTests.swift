@@ -47,7 +47,7 @@ struct PostgresFailureTests {
                 "CREATE TABLE t AS SELECT repeat('x', 500) FROM generate_series(1, 40000)",
                 database: "aaa")
             let done = Mutex(false)
-            let sink = MemorySink { name, count in
+            let sink = ScriptedSink { name, count in
                 // A dropped database waits for dumps that are going on.
                 guard name == "database/aaa.dump", count > (how == "dropped" ? .max - 1 : 100_000),
                     done.withLock({
@@ -173,12 +173,12 @@ struct PostgresFailureTests {
     ) async throws -> CaptureOutcome {
         let service = Service(name: "db", workloads: [.postgres(postgres)])
         return try await (driver ?? self.driver).capture(
-            .postgres(postgres), of: service, into: MemorySink(),
+            .postgres(postgres), of: service, into: ScriptedSink(),
             context: WorkloadContext(
                 secrets: FixedSecrets(values: secret.map { ["secret": $0] } ?? [:])))
     }
 
-    private func preflight(_ source: MemorySource, _ service: Service) async throws
+    private func preflight(_ source: ScriptedSource, _ service: Service) async throws
         -> [PreflightFinding]
     {
         try await driver.preflight(

@@ -156,7 +156,7 @@ struct PostgresRoundTripTests {
 
     // MARK: Servers
 
-    private func perform(_ step: String, _ source: MemorySource, _ service: Service) async throws
+    private func perform(_ step: String, _ source: ScriptedSource, _ service: Service) async throws
         -> ReplayOutcome
     {
         try await driver.perform(

@@ -7,7 +7,7 @@ import TestSupport
 import Workloads
 
 /// Keeps what a driver captures in memory; trees as copies in a scratch directory.
-final class MemorySink: CaptureSink {
+final class ScriptedSink: CaptureSink {
     struct Part: Sendable {
         var kind: PartKind
         var bytes: [UInt8]
@@ -85,7 +85,7 @@ final class MemorySink: CaptureSink {
 
     /// The snapshot that a run would have written.
     func source(_ outcome: CaptureOutcome, service: Service, _ workload: WorkloadSpecification)
-        -> MemorySource
+        -> ScriptedSource
     {
         var record = SnapshotRecord(
             id: .random(),
@@ -101,18 +101,18 @@ final class MemorySink: CaptureSink {
                     name: name, kind: part.kind, content: .empty,
                     bytes: ByteCount(UInt64(part.bytes.count)), attributes: part.attributes))
         }
-        return MemorySource(snapshot: record, sink: self)
+        return ScriptedSource(snapshot: record, sink: self)
     }
 }
 
-/// Gives back what a ``MemorySink`` holds.
-struct MemorySource: ReplaySource {
+/// Gives back what a ``ScriptedSink`` holds.
+struct ScriptedSource: ReplaySource {
     var snapshot: SnapshotRecord
-    let sink: MemorySink
+    let sink: ScriptedSink
     /// Streams break off after so many bytes.
     var breaksAfter: Int?
 
-    init(snapshot: SnapshotRecord, sink: MemorySink) {
+    init(snapshot: SnapshotRecord, sink: ScriptedSink) {
         self.snapshot = snapshot
         self.sink = sink
     }
@@ -126,8 +126,10 @@ struct MemorySource: ReplaySource {
         let bytes = try await document(part)
         let breaksAfter = breaksAfter
         return try await BlockingPool.shared.run {
-            try bytes.prefix(breaksAfter ?? bytes.count).withUnsafeBytes {
-                try FileSystem().write($0, to: descriptor, path: part)
+            try withoutBrokenPipeSignal {
+                try bytes.prefix(breaksAfter ?? bytes.count).withUnsafeBytes {
+                    try FileSystem().write($0, to: descriptor, path: part)
+                }
             }
             if breaksAfter != nil { throw Failure(.damaged, "pack missing", side: .repository) }
             return UInt64(bytes.count)
@@ -161,8 +163,8 @@ struct FixedSecrets: SecretReader {
 
 extension WorkloadDriver {
     /// Captures the first workload of `service` into memory.
-    func captured(_ service: Service, into sink: MemorySink = MemorySink()) async throws
-        -> (source: MemorySource, outcome: CaptureOutcome)
+    func captured(_ service: Service, into sink: ScriptedSink = ScriptedSink()) async throws
+        -> (source: ScriptedSource, outcome: CaptureOutcome)
     {
         let workload = service.workloads[0]
         let outcome = try await capture(
@@ -173,7 +175,7 @@ extension WorkloadDriver {
     /// Performs all steps in order.
     @discardableResult
     func replayed(
-        _ source: MemorySource, _ service: Service, to target: ReplayTarget = .here,
+        _ source: ScriptedSource, _ service: Service, to target: ReplayTarget = .here,
         replace: Bool = false
     ) async throws -> [ReplayOutcome] {
         let context = WorkloadContext(secrets: FixedSecrets(), replace: replace)
