@@ -71,6 +71,50 @@ import Workloads
         #expect(files.needs == ["umami-db/healthy"])
     }
 
+    @Test func anApplicationStartsAfterItsDatabaseIsLoaded() async throws {
+        var stack = Stack()
+        var blog = Service(
+            name: "blog",
+            workloads: [
+                .docker(DockerSpecification(subject: .project("blog"))),
+                .postgres(PostgresSpecification(server: .container("blog-db", engine: nil))),
+            ])
+        blog.after = []
+        stack.services = [blog]
+        stack.snapshots = [
+            Stack.snapshot(1, "blog", .docker, "project-blog", run: stack.run, hoursOld: 1),
+            Stack.snapshot(2, "blog", .postgres, "blog-db", run: stack.run, hoursOld: 1),
+        ]
+        stack.world.change { state in
+            var steps: [ReplayStep] = []
+            // The database itself needs a container that prepares its directory.
+            for (name, needs) in [("prepare", []), ("blog-db", ["start:prepare"]), ("app", [])] {
+                steps.append(
+                    ReplayStep(
+                        id: "container:\(name)", title: "", phase: .prepare,
+                        makes: ["container/\(name)"]))
+                steps.append(
+                    ReplayStep(
+                        id: "start:\(name)", title: "", needs: ["container:\(name)"] + needs,
+                        phase: .start))
+            }
+            state.steps[WorkloadID(text: "blog/docker:project-blog")] = steps
+            state.steps[WorkloadID(text: "blog/postgres:blog-db")] = [
+                ReplayStep(id: "ready", title: "", phase: .prepare),
+                ReplayStep(id: "database", title: "", needs: ["ready"], phase: .data),
+            ]
+        }
+        let plan = try await stack.plan()
+        func needs(_ id: String) -> [String]? { plan.step("blog/\(id)")?.needs }
+        #expect(needs("postgres:blog-db/ready") == ["blog/docker:project-blog/start:blog-db"])
+        #expect(
+            needs("docker:project-blog/start:app")?.contains("blog/postgres:blog-db/database")
+                == true)
+        #expect(
+            needs("docker:project-blog/start:prepare")
+                == ["blog/docker:project-blog/container:prepare"])
+    }
+
     @Test func aSharedThingComesFromTheNewestSnapshot() async throws {
         var stack = Stack()
         stack.snapshots[3].asOf = FakeWorld.now

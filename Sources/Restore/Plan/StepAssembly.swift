@@ -84,27 +84,57 @@ struct StepAssembly {
                 + " taken from the newest, of \(new.workload)")
     }
 
-    /// Adds what follows from the nature of things within one service: files stand before the
-    /// containers that mount them start, and servers run before data is loaded into them.
+    /// Adds what follows from the nature of things within one service.
+    ///
+    /// Files stand before the containers that mount them are made. A server runs before data is
+    /// loaded into it, and the service's other containers start after: an application that finds its
+    /// database empty would begin to fill it.
     mutating func connectWorkloads(of service: ServiceName) {
         let own = (placesOf[service] ?? []).filter { steps[$0].replay?.service == service }
-        func ids(_ kinds: Set<WorkloadKind>, _ phases: Set<PlannedStep.Phase>) -> [String] {
-            own.filter {
-                steps[$0].replay.map { kinds.contains($0.kind) } ?? false
-                    && phases.contains(steps[$0].phase)
-            }.map { steps[$0].id }
+        func kind(_ place: Int) -> WorkloadKind? { steps[place].replay?.kind }
+        let files = own.filter { kind($0) == .files || kind($0) == .sqlite }.map { steps[$0].id }
+        let starts = own.filter { kind($0) == .docker && steps[$0].phase == .start }
+        for place in own where kind(place) == .docker {
+            let isContainer = steps[place].makes.contains { $0.hasPrefix("container/") }
+            if isContainer || steps[place].phase == .start { steps[place].needs += files }
         }
-        let containers = ids([.docker], [.start])
-        let files = ids([.files, .sqlite], [.prepare, .data])
-        for place in own {
-            guard let replay = steps[place].replay else { continue }
-            if replay.kind == .docker, steps[place].phase == .start {
-                steps[place].needs += files
+        let loaded = own.filter { kind($0) == .postgres || kind($0) == .command }
+        for workload in Set(loaded.compactMap { steps[$0].replay?.workload }).sorted() {
+            let places = loaded.filter { steps[$0].replay?.workload == workload }
+            let server = starts.first { isStart($0, ofServer: workload, of: service) }
+            let before = server.map { [$0] } ?? starts
+            for place in places where steps[place].replay?.needs.isEmpty == true {
+                steps[place].needs += before.map { steps[$0].id }
             }
-            if [.postgres, .command].contains(replay.kind), replay.needs.isEmpty {
-                steps[place].needs += containers
+            guard let server else { continue }
+            let earlier = ancestors(of: server)
+            for start in starts where start != server && !earlier.contains(steps[start].id) {
+                steps[start].needs += places.map { steps[$0].id }
             }
         }
+    }
+
+    /// Whether a step starts the container that a PostgreSQL workload is named for.
+    private func isStart(_ place: Int, ofServer workload: WorkloadID, of service: ServiceName)
+        -> Bool
+    {
+        let prefix = "\(service)/\(WorkloadKind.postgres.rawValue):"
+        guard workload.text.hasPrefix(prefix) else { return false }
+        let name = "container/\(workload.text.dropFirst(prefix.count))"
+        return ([place] + steps[place].needs.compactMap { places[aliases[$0] ?? $0] }).contains {
+            steps[$0].makes.contains(name)
+        }
+    }
+
+    /// Ids of all that a step needs, directly or not.
+    private func ancestors(of place: Int) -> Set<String> {
+        var found: Set<String> = []
+        var open = steps[place].needs
+        while let next = open.popLast() {
+            let id = aliases[next] ?? next
+            if found.insert(id).inserted, let place = places[id] { open += steps[place].needs }
+        }
+        return found
     }
 
     /// Adds the step that its dependents wait for: everything of the service, and its checks.
