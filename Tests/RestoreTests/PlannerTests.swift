@@ -211,7 +211,7 @@ import Workloads
         #expect(forecast.criticalPath.contains(step.id))
     }
 
-    @Test func thousandServicesInUnderASecond() async throws {
+    @Test func thousandServicesArePlannedQuickly() async throws {
         let world = FakeWorld()
         var services: [Service] = []
         var snapshots: [SnapshotRecord] = []
@@ -243,8 +243,8 @@ import Workloads
         let plan = try await world.planner.plan(request)
         let took = start.duration(to: clock.now)
         #expect(plan.steps.count == 3001)
-        // Without optimization everything takes many times as long.
-        #expect(took < .seconds(10), "\(took)")
+        // Under a second on an idle machine; this limit only finds what grows too fast.
+        #expect(took < .seconds(30), "\(took)")
         print("PlannerTests: 1000 services planned in \(took)")
     }
 }
