@@ -18,7 +18,7 @@ extension TreeFingerprint.Aspects {
 /// A corner of the test Engine whose names nobody else has, spoken to both as a person and as `dr`.
 struct DockerCorner: Sendable {
     let engine: DockerEngine
-    let fixture: DockerFixture
+    let fixture: DockerStack
     let directory: TemporaryDirectory
     var prefix: String { fixture.prefix }
 
@@ -27,7 +27,7 @@ struct DockerCorner: Sendable {
         let engine = try await TestEnvironment.dockerEngine()
         return try await TemporaryDirectory.with("docker") { directory in
             let corner = DockerCorner(
-                engine: engine, fixture: try DockerFixture(in: directory), directory: directory)
+                engine: engine, fixture: try DockerStack(in: directory), directory: directory)
             directory.atEnd { await corner.empty() }
             return try await body(corner)
         }
@@ -78,7 +78,7 @@ extension DockerCorner {
                 + [TestEnvironment.busybox, "sleep", "3600"])
     }
 
-    static let context = WorkloadContext(secrets: MemorySecrets())
+    static let context = WorkloadContext(secrets: TestSupport.MemorySecrets())
 
     func service(
         _ subject: DockerSpecification.Subject, mode: CaptureMode = .live,
@@ -95,12 +95,12 @@ extension DockerCorner {
     func capture(
         _ subject: DockerSpecification.Subject, mode: CaptureMode = .live, name: String,
         image: DockerSpecification.ImagePolicy = .whenLocal, excluding: [String] = [],
-        sink given: MemorySink? = nil
-    ) async throws -> MemorySource {
+        sink given: TestSupport.MemorySink? = nil
+    ) async throws -> TestSupport.MemorySource {
         let service = service(subject, mode: mode, image: image, excluding: excluding)
         let directory = try TemporaryDirectory("trees")
         self.directory.atEnd { await directory.cleanUp() }
-        let sink = given ?? MemorySink(in: directory)
+        let sink = given ?? TestSupport.MemorySink(in: directory)
         let outcome = try await DockerDriver().capture(
             service.workloads[0], of: service, into: sink, context: Self.context)
         return await sink.source(service: "test", kind: .docker, name: name, outcome: outcome)
@@ -109,7 +109,7 @@ extension DockerCorner {
     private var anyService: Service { service(.volume("")) }
 
     func preflight(
-        _ source: MemorySource, to target: ReplayTarget = .here
+        _ source: TestSupport.MemorySource, to target: ReplayTarget = .here
     ) async throws -> [PreflightFinding] {
         let (driver, service) = (DockerDriver(), anyService)
         var context = Self.context
@@ -122,7 +122,7 @@ extension DockerCorner {
     /// Carries out all steps, each after those it needs.
     @discardableResult
     func replay(
-        _ source: MemorySource, to target: ReplayTarget = .here
+        _ source: TestSupport.MemorySource, to target: ReplayTarget = .here
     ) async throws -> [ReplayStep] {
         let (driver, service) = (DockerDriver(), anyService)
         var context = Self.context
