@@ -44,9 +44,11 @@ public final class MemoryChunkIndex: ChunkIndex {
             for (id, place) in state.places {
                 let frame = place.frame
                 if isLive(id.words.0) {
-                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].live += 1
+                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].live +=
+                        1
                 } else {
-                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].dead += 1
+                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].dead +=
+                        1
                 }
             }
             return usage

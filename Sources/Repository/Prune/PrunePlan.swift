@@ -34,7 +34,8 @@ public struct PrunePlan: Sendable, Codable, Hashable {
 
     /// Bytes that will be free afterwards, about.
     public var freedBytes: ByteCount {
-        ByteCount(deletedBytes.bytes + rewrittenBytes.bytes - min(movedBytes.bytes, rewrittenBytes.bytes))
+        ByteCount(
+            deletedBytes.bytes + rewrittenBytes.bytes - min(movedBytes.bytes, rewrittenBytes.bytes))
     }
 }
 

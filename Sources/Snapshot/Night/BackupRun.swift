@@ -17,6 +17,10 @@ public struct BackupRun: Sendable {
         public var index: any ChunkIndex
         public var catalog: Catalog
         public var driverFor: @Sendable (WorkloadKind) -> any WorkloadDriver
+        /// What a container's capture leaves out because a dump holds it.
+        public var dumpedMounts:
+            @Sendable (DockerSpecification, WorkloadContext) async throws
+                -> [String]
         public var context: WorkloadContext
         public var timepiece: any Timepiece
         public var host: String
@@ -25,12 +29,16 @@ public struct BackupRun: Sendable {
         public init(
             repository: BackupRepository, index: any ChunkIndex, catalog: Catalog,
             driverFor: @escaping @Sendable (WorkloadKind) -> any WorkloadDriver,
+            dumpedMounts:
+                @escaping @Sendable (DockerSpecification, WorkloadContext) async throws
+                -> [String] = { _, _ in [] },
             context: WorkloadContext, timepiece: any Timepiece, host: String, version: String
         ) {
             self.repository = repository
             self.index = index
             self.catalog = catalog
             self.driverFor = driverFor
+            self.dumpedMounts = dumpedMounts
             self.context = context
             self.timepiece = timepiece
             self.host = host
@@ -143,6 +151,11 @@ public struct BackupRun: Sendable {
                 advance: { [report] in report(.advanced($0)) })
             var context = parts.context
             context.report = { [report] in report(.said(id, $0)) }
+            var workload = workload
+            if case .docker(var docker) = workload {
+                docker.excludedMounts += try await parts.dumpedMounts(docker, context)
+                workload = .docker(docker)
+            }
             let outcome = try await parts.driverFor(workload.kind)
                 .capture(workload, of: service, into: sink, context: context)
             try await BlockingPool.shared.run { try session.flush() }

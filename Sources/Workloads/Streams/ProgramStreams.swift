@@ -10,7 +10,7 @@ struct ProgramStreams: Sendable {
         do throws(SystemError) {
             let pipe = try Pipe()
             // Fewer switches between the two sides; refused where the user has too many pipes.
-            _ = dr_fcntl_int(pipe.writer, 1031 /* F_SETPIPE_SZ */, 1 << 20)
+            _ = dr_fcntl_int(pipe.writer, DR_F_SETPIPE_SZ, 1 << 20)
             return pipe
         } catch { throw error.failure(side: .local) }
     }

@@ -121,7 +121,8 @@ struct MetadataWriter: Sendable {
     /// The access time is left as it is.
     private static func times(_ entry: TreeEntry) -> [timespec] {
         [
-            timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2 /* UTIME_OMIT */),
+            // 2^30 - 2 is UTIME_OMIT: this time stays as it is.
+            timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2),
             timespec(
                 tv_sec: Int(entry.modified.wholeSeconds), tv_nsec: Int(entry.modified.fraction)),
         ]

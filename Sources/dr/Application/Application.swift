@@ -46,9 +46,11 @@ struct Application: Sendable {
                     + "--config or DR_CONFIG")
         }
         let directory = file.directory(workingDirectory: environment.workingDirectory)
-        return try ConfigurationReader(
+        var configuration = try ConfigurationReader(
             file: file.shownPath, directory: directory, repository: repository
         ).read(bytes)
+        configuration.addContainersOfServers()
+        return configuration
     }
 
     /// The repository that `--repository` or `DR_REPOSITORY` names.

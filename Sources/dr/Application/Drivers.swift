@@ -9,12 +9,25 @@ extension Application {
         case .sqlite: SQLiteDriver()
         case .command: CommandDriver(programs: programs)
         case .docker: DockerDriver()
-        case .postgres:
-            PostgresDriver { name, engine, context in
-                ContainerPrograms(
-                    engine: try await DockerEngine.connect(host: engine ?? context.dockerHost),
-                    container: name)
-            }
+        case .postgres: postgresDriver
+        }
+    }
+
+    private var postgresDriver: PostgresDriver {
+        PostgresDriver { name, engine, context in
+            ContainerPrograms(
+                engine: try await DockerEngine.connect(host: engine ?? context.dockerHost),
+                container: name)
+        }
+    }
+
+    /// What a container's capture leaves out because a dump of one of `services` holds it.
+    func dumpedMounts(
+        of services: [Service]
+    ) -> @Sendable (DockerSpecification, WorkloadContext) async throws -> [String] {
+        let dumped = DumpedMounts(postgres: postgresDriver)
+        return { docker, context in
+            try await dumped.excluded(from: docker, services: services, context: context)
         }
     }
 }

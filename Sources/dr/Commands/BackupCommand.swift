@@ -45,7 +45,9 @@ struct BackupCommand: ApplicationCommand {
         let run = BackupRun(
             BackupRun.Parts(
                 repository: open.repository, index: open.index, catalog: open.catalog,
-                driverFor: application.driver, context: application.context(configuration),
+                driverFor: application.driver,
+                dumpedMounts: application.dumpedMounts(of: configuration.services),
+                context: application.context(configuration),
                 timepiece: application.timepiece, host: application.host,
                 version: Version.current),
             options: WriteOptions(level: configuration.compressionLevel),
