@@ -179,7 +179,7 @@ struct DirectoryStack {
         case .entry(let entry, let fresh):
             metadata.apply(entry, to: frame.descriptor, fresh: fresh)
         case .time(let modified):
-            var times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2 /* UTIME_OMIT */), modified]
+            var times = [timespec(tv_sec: 0, tv_nsec: MetadataWriter.leaveTime), modified]
             _ = futimens(frame.descriptor, &times)
         }
     }

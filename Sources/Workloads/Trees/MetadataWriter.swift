@@ -8,6 +8,8 @@ import Model
 struct MetadataWriter: Sendable {
     let options: TreeReplayOptions
     let tally: ReplayTally
+    /// UTIME_OMIT, a macro that Swift does not see.
+    static let leaveTime = (1 << 30) - 2
     private let user = geteuid()
     private let group = getegid()
 
@@ -121,7 +123,7 @@ struct MetadataWriter: Sendable {
     /// The access time is left as it is.
     private static func times(_ entry: TreeEntry) -> [timespec] {
         [
-            timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2 /* UTIME_OMIT */),
+            timespec(tv_sec: 0, tv_nsec: leaveTime),
             timespec(
                 tv_sec: Int(entry.modified.wholeSeconds), tv_nsec: Int(entry.modified.fraction)),
         ]

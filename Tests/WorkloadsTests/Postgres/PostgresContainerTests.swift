@@ -93,8 +93,7 @@ struct PostgresContainerTests {
     }
 
     @discardableResult
-    private func sql(_ docker: DockerStack, _ name: String, _ sql: String) async throws -> String
-    {
+    private func sql(_ docker: DockerStack, _ name: String, _ sql: String) async throws -> String {
         try await docker.docker(
             "exec", name, "psql", "-U", "boss", "-d", "app", "-X", "-A", "-t", "-q", "-v",
             "ON_ERROR_STOP=1", "-c", sql)
