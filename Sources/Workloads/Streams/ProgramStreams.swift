@@ -10,7 +10,8 @@ struct ProgramStreams: Sendable {
         do throws(SystemError) {
             let pipe = try Pipe()
             // Fewer switches between the two sides; refused where the user has too many pipes.
-            _ = dr_fcntl_int(pipe.writer, DR_F_SETPIPE_SZ, 1 << 20)
+            let setPipeSize: Int32 = 1031  // F_SETPIPE_SZ
+            _ = dr_fcntl_int(pipe.writer, setPipeSize, 1 << 20)
             return pipe
         } catch { throw error.failure(side: .local) }
     }

@@ -179,8 +179,7 @@ struct DirectoryStack {
         case .entry(let entry, let fresh):
             metadata.apply(entry, to: frame.descriptor, fresh: fresh)
         case .time(let modified):
-            // 2^30 - 2 is UTIME_OMIT: this time stays as it is.
-            var times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), modified]
+            var times = [timespec(tv_sec: 0, tv_nsec: MetadataWriter.leaveTime), modified]
             _ = futimens(frame.descriptor, &times)
         }
     }

@@ -8,6 +8,8 @@ import Model
 struct MetadataWriter: Sendable {
     let options: TreeReplayOptions
     let tally: ReplayTally
+    /// UTIME_OMIT, a macro that Swift does not see.
+    static let leaveTime = (1 << 30) - 2
     private let user = geteuid()
     private let group = getegid()
 
@@ -121,8 +123,7 @@ struct MetadataWriter: Sendable {
     /// The access time is left as it is.
     private static func times(_ entry: TreeEntry) -> [timespec] {
         [
-            // 2^30 - 2 is UTIME_OMIT: this time stays as it is.
-            timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2),
+            timespec(tv_sec: 0, tv_nsec: leaveTime),
             timespec(
                 tv_sec: Int(entry.modified.wholeSeconds), tv_nsec: Int(entry.modified.fraction)),
         ]
