@@ -97,8 +97,8 @@ change_world() {
     printf 'new today\n' >"$site/pages/new.html"
     printf 'changed\n' >>"$site/pages/3.html"
     mv "$site/images/photo 2.jpg" "$site/images/renamed.jpg"
-    sqlite3 "$database" "UPDATE note SET text = 'edited' WHERE id % 100 = 0; DELETE FROM note WHERE id > 19990"
-    own_psql -d shop -U shop -c "UPDATE purchase SET cents = cents + 1 WHERE id % 500 = 0" \
+    sqlite3 "$database" "UPDATE note SET text = 'edited' WHERE id > 19900; DELETE FROM note WHERE id > 19990"
+    own_psql -d shop -U shop -c "UPDATE purchase SET cents = cents + 1 WHERE id > 199000" \
         -c "INSERT INTO purchase (customer, cents, note) VALUES (1, 42, 'the last one')"
     [[ -z $docker_host ]] || engine exec "$world_name" sh -c 'echo "it is up, still" >/www/index.html'
 }

@@ -133,5 +133,11 @@ import_busybox() {
         docker -H "$docker_host" import --change 'ENV PATH=/bin' --change 'CMD ["sh"]' \
             - dr-test/busybox:1 >/dev/null
     rm -rf "$tree"
+    remove_image_at_end dr-test/busybox:1
     say "made the image dr-test/busybox:1"
+}
+
+# remove_image_at_end IMAGE: an Engine that is not ours gets back to what it was.
+remove_image_at_end() {
+    [[ -n $docker_pid ]] || at_end "docker -H $docker_host image rm -f $1 >/dev/null 2>&1"
 }

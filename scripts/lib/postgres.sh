@@ -19,6 +19,7 @@ import_postgres() {
     local preparation=$1 log=$2 tag archive id
     if tag=$(pull_postgres); then
         postgres_image=$tag
+        remove_image_at_end "$tag"
         return
     fi
     [[ -z $preparation ]] || wait "$preparation" || true
@@ -39,6 +40,7 @@ import_postgres() {
     docker -H "$docker_host" commit "$id" "$tag" >/dev/null
     docker -H "$docker_host" rm -v "$id" >/dev/null
     postgres_image=$tag
+    remove_image_at_end "$tag"
     say "made the image $tag"
 }
 
