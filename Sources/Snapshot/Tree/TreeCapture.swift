@@ -127,7 +127,7 @@ final class TreeCapture {
     // MARK: The walk
 
     private func directory(_ descriptor: Int32, path: [UInt8], status: stat) throws {
-        var entry = makeEntry(path, .directory, status)
+        var entry = TreeEntry(at: path, .directory, status)
         attachAttributes(of: descriptor, to: &entry, unlessKnownFrom: try previous?.entry(at: path))
         put(.ready(entry))
         if options.oneFileSystem && status.st_dev != rootDevice { return }
@@ -164,9 +164,10 @@ final class TreeCapture {
             defer { close(descriptor) }
             try self.directory(descriptor, path: path, status: status)
         case S_IFLNK:
-            guard let target = readLink(listed.name, in: directory, length: Int(status.st_size))
+            guard
+                let target = readSymlink(listed.name, in: directory, length: Int(status.st_size))
             else { return omit(path, errno) }
-            var entry = makeEntry(path, .symlink, status)
+            var entry = TreeEntry(at: path, .symlink, status)
             entry.linkTarget = target
             attachAttributes(listed.name, in: directory, to: &entry)
             put(.ready(entry))
@@ -182,7 +183,7 @@ final class TreeCapture {
     private func special(
         _ listed: ListedEntry, _ type: EntryType, in directory: Int32, path: [UInt8]
     ) {
-        var entry = makeEntry(path, type, listed.status)
+        var entry = TreeEntry(at: path, type, listed.status)
         let device = listed.status.st_rdev
         entry.deviceNumber = (dr_major(device), dr_minor(device))
         attachAttributes(listed.name, in: directory, to: &entry)
@@ -196,14 +197,14 @@ final class TreeCapture {
             status.st_nlink > 1
             ? LinkKey(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) : nil
         if let link, let first = firstNames[link] {
-            var entry = makeEntry(path, .file, status)
+            var entry = TreeEntry(at: path, .file, status)
             entry.hardLink = first
             put(.link(entry, link))
             return
         }
         if let link { firstNames[link] = path }
         if let known = try previous?.entry(at: path), isUnchanged(known, status) {
-            var entry = makeEntry(path, .file, status)
+            var entry = TreeEntry(at: path, .file, status)
             entry.attributes = known.attributes
             entry.content = known.content
             entry.size = known.size
@@ -272,7 +273,7 @@ final class TreeCapture {
                 put(.discard)
                 continue
             }
-            var entry = makeEntry(path, .file, before)
+            var entry = TreeEntry(at: path, .file, before)
             entry.size = size
             entry.isTorn = changed
             if changed {
@@ -287,20 +288,6 @@ final class TreeCapture {
     }
 
     // MARK: Entries
-
-    private func makeEntry(_ path: [UInt8], _ type: EntryType, _ status: stat) -> TreeEntry {
-        var entry = TreeEntry(path: path, type: type)
-        entry.mode = UInt32(status.st_mode) & 0o7777
-        entry.userID = status.st_uid
-        entry.groupID = status.st_gid
-        entry.modified = Timestamp(status.st_mtim)
-        entry.changed = Timestamp(status.st_ctim)
-        entry.inode = UInt64(status.st_ino)
-        entry.device = UInt64(status.st_dev)
-        entry.linkCount = type == .file ? UInt32(clamping: status.st_nlink) : 1
-        if type == .file { entry.size = UInt64(status.st_size) }
-        return entry
-    }
 
     private func attachAttributes(
         of descriptor: Int32, to entry: inout TreeEntry, unlessKnownFrom known: TreeEntry?
@@ -398,26 +385,4 @@ final class TreeCapture {
     private func shownPath(_ path: [UInt8]) -> String {
         printable(path.isEmpty ? rootPath : rootPath + [UInt8(ascii: "/")] + path)
     }
-
-    private func readLink(_ name: [UInt8], in directory: Int32, length: Int) -> [UInt8]? {
-        var target = [UInt8](repeating: 0, count: max(length, 1) + 1)
-        while true {
-            let count = target.withUnsafeMutableBufferPointer { buffer in
-                buffer.withMemoryRebound(to: CChar.self) { buffer in
-                    withName(name) { name in
-                        buffer.baseAddress.map { readlinkat(directory, name, $0, buffer.count) }
-                            ?? -1
-                    }
-                }
-            }
-            guard count >= 0 else { return nil }
-            if count < target.count { return Array(target[..<count]) }
-            target = [UInt8](repeating: 0, count: target.count * 2)
-        }
-    }
-}
-
-extension Timestamp {
-    /// A file's time.
-    init(_ time: timespec) { self.init(seconds: time.tv_sec, nanoseconds: time.tv_nsec) }
 }
