@@ -58,10 +58,12 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: settings),
+        // Ours, and C: one loop compiled for several kinds of processor.
+        .target(name: "CBlake3"),
         .target(
             name: "Repository",
             dependencies: [
-                "Model", "Engine", "CZstd", "CLinux",
+                "Model", "Engine", "CBlake3", "CZstd", "CLinux",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ],
@@ -96,7 +98,7 @@ let package = Package(
         tests("Model"),
         tests("Engine"),
         tests(
-            "Repository", "Engine", "CZstd", .product(name: "Crypto", package: "swift-crypto")),
+            "Repository", "Engine", "CBlake3", "CZstd", .product(name: "Crypto", package: "swift-crypto")),
         tests("Workloads", "Engine"),
         tests("Catalog", "Engine"),
         tests("Snapshot", "Engine", "Repository", "Workloads", "Catalog"),

@@ -1,3 +1,4 @@
+import CBlake3
 import Crypto
 import FoundationEssentials
 import Model
@@ -10,20 +11,25 @@ enum ChunkRole: UInt8, Sendable {
     case node = 1
 }
 
-/// Names chunks: HMAC-SHA-256 of the role and the plaintext under the repository's naming secret.
+/// Names chunks: BLAKE3 of the plaintext, keyed by the repository's naming secret and the role.
 struct ChunkNamer: Sendable {
-    private let key: SymmetricKey
+    /// 32 bytes for data, then 32 for nodes.
+    private let keys: SymmetricKey
 
     init(secret: SymmetricKey) {
-        key = HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: secret, info: Array("dr chunk name 1".utf8), outputByteCount: 32)
+        keys = HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: secret, info: Array("dr chunk name 1".utf8), outputByteCount: 64)
     }
 
-    /// The name of `bytes` in `role`; about 1.7 GB/s a core for chunks of 64 KiB.
+    /// The name of `bytes` in `role`; 1 to 6 GB/s a core for chunks of 64 KiB, by the processor.
     func name(_ bytes: UnsafeRawBufferPointer, role: ChunkRole) -> ChunkID {
-        var code = HMAC<SHA256>(key: key)
-        withUnsafeBytes(of: role.rawValue) { code.update(data: $0) }
-        code.update(data: bytes)
-        return code.finalize().withUnsafeBytes { ChunkID($0) }
+        keys.withUnsafeBytes { keys in
+            withUnsafeTemporaryAllocation(byteCount: 32, alignment: 1) { name in
+                dr_blake3_keyed(
+                    keys.baseAddress.unsafelyUnwrapped + Int(role.rawValue) * 32,
+                    bytes.baseAddress, bytes.count, name.baseAddress)
+                return ChunkID(UnsafeRawBufferPointer(name))
+            }
+        }
     }
 }
