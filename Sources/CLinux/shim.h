@@ -46,6 +46,10 @@ static inline int dr_pidfd_open(pid_t process) {
 static inline int dr_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 /// A pipe whose ends no program that is started inherits.
 static inline int dr_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
+/// Begins to write a file's dirty pages to the disk, and does not wait.
+static inline void dr_start_writeback(int fd) {
+    (void)syscall(SYS_sync_file_range, fd, (off_t)0, (off_t)0, 2u /* SYNC_FILE_RANGE_WRITE */);
+}
 static inline int dr_errno(void) { return errno; }
 static inline uint32_t dr_major(dev_t device) { return major(device); }
 static inline uint32_t dr_minor(dev_t device) { return minor(device); }

@@ -32,7 +32,7 @@ public struct ContentCutter: Sendable {
     /// Length of the chunk that begins at the start of `bytes`.
     ///
     /// - Parameter bytes: At least `maximum` bytes, or all that is left of the content; not empty.
-    /// - Complexity: O(length of the chunk - `minimum`); 2 bytes a step.
+    /// - Complexity: O(length of the chunk - `minimum`); 4 bytes a step.
     public func cut(_ bytes: UnsafeRawBufferPointer) -> Int {
         let count = min(bytes.count, parameters.maximum)
         guard count > parameters.minimum, let base = bytes.baseAddress else { return count }
@@ -53,6 +53,9 @@ public struct ContentCutter: Sendable {
     }
 
     /// Moves `index` on to just behind the first position before `end` where the hash fits `mask`.
+    ///
+    /// Four bytes a step: each of the four hashes follows from the one before the step alone, so that
+    /// the processor need not finish one to begin the next.
     @inline(__always)
     private static func scan(
         _ start: UnsafePointer<UInt8>, _ index: inout Int, _ end: Int,
@@ -64,21 +67,27 @@ public struct ContentCutter: Sendable {
             state = hash
             index = position
         }
-        while position &+ 1 < end {
-            let first = (hash << 1) &+ gear[Int(start[position])]
-            if first & mask == 0 {
-                hash = first
-                position &+= 1
-                return true
-            }
-            hash = (first << 1) &+ gear[Int(start[position &+ 1])]
-            position &+= 2
-            if hash & mask == 0 { return true }
+        // The mask is the highest bits: they are zero when the hash is not above the others.
+        let limit = ~mask
+        let raw = UnsafeRawPointer(start)
+        while position &+ 4 <= end {
+            let word = raw.loadUnaligned(fromByteOffset: position, as: UInt32.self)
+            let first = gear[Int(truncatingIfNeeded: word & 255)]
+            let second = (first &<< 1) &+ gear[Int(truncatingIfNeeded: word >> 8 & 255)]
+            let third = (second &<< 1) &+ gear[Int(truncatingIfNeeded: word >> 16 & 255)]
+            let fourth = (third &<< 1) &+ gear[Int(truncatingIfNeeded: word >> 24)]
+            let one = (hash &<< 1) &+ first
+            let two = (hash &<< 2) &+ second
+            let three = (hash &<< 3) &+ third
+            let four = (hash &<< 4) &+ fourth
+            if min(min(one, two), min(three, four)) <= limit { break }
+            hash = four
+            position &+= 4
         }
-        if position < end {
-            hash = (hash << 1) &+ gear[Int(start[position])]
+        while position < end {
+            hash = (hash &<< 1) &+ gear[Int(start[position])]
             position &+= 1
-            if hash & mask == 0 { return true }
+            if hash <= limit { return true }
         }
         return false
     }

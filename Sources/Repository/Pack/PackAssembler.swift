@@ -12,10 +12,18 @@ final class PackAssembler: Sendable {
     struct Slot: Sendable {
         let layout: PackLayout
         let number: UInt32
+        fileprivate let buffer: PackBuffer
+        fileprivate let offset: Int
+        fileprivate let length: Int
+
+        /// Where the sealed frame goes; belongs to who reserved it, until it is deposited.
+        var bytes: UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[offset..<(offset + length)])
+        }
     }
 
     private struct Frame {
-        var sealed: Data
+        var storedLength: UInt32
         var plainLength: UInt32
         var encoding: FrameEncoding
         var chunks: [(id: ChunkID, length: UInt32)]
@@ -23,8 +31,10 @@ final class PackAssembler: Sendable {
 
     private struct OpenPack {
         var layout: PackLayout
+        var buffer: PackBuffer
         var frames: [Frame?] = []
-        var length = PackLayout.headerLength
+        /// Bytes of sealed frames, without the header.
+        var length = 0
         var missing = 0
     }
 
@@ -35,6 +45,8 @@ final class PackAssembler: Sendable {
         var closing: [PackID: OpenPack] = [:]
         /// Packs that are being stored.
         var underWay = 0
+        /// Buffers that no pack uses now.
+        var buffers: [PackBuffer] = []
         var failure: (any Error)?
         var storedBytes: UInt64 = 0
         var storedPacks: [PackID: UInt64] = [:]
@@ -75,10 +87,14 @@ final class PackAssembler: Sendable {
                 let epoch = secrets.currentEpoch
                 guard let layout = PackLayout(pack: .random(), epoch: epoch, secrets: secrets)
                 else { throw FormatError("key slot", "it holds no data key") }
-                state.open = OpenPack(layout: layout)
+                let buffer =
+                    state.buffers.popLast() ?? PackBuffer(capacity: target + PackLayout.maximumFrame)
+                state.open = OpenPack(layout: layout, buffer: buffer)
             }
             guard var open = state.open else { return nil }
-            let slot = Slot(layout: open.layout, number: UInt32(open.frames.count))
+            let slot = Slot(
+                layout: open.layout, number: UInt32(open.frames.count), buffer: open.buffer,
+                offset: open.length, length: length)
             open.frames.append(nil)
             open.missing += 1
             open.length += length
@@ -90,15 +106,14 @@ final class PackAssembler: Sendable {
         }
     }
 
-    /// Puts a sealed frame into its place.
-    ///
-    /// - Parameter sealed: As `PackLayout.sealFrame` made it, nonce first.
+    /// Says that the slot's bytes hold its sealed frame.
     func deposit(
-        _ slot: Slot, sealed: Data, plainLength: Int, encoding: FrameEncoding,
+        _ slot: Slot, plainLength: Int, encoding: FrameEncoding,
         chunks: [(id: ChunkID, length: UInt32)]
     ) {
         let frame = Frame(
-            sealed: sealed, plainLength: UInt32(plainLength), encoding: encoding, chunks: chunks)
+            storedLength: UInt32(slot.length), plainLength: UInt32(plainLength),
+            encoding: encoding, chunks: chunks)
         let ready: OpenPack? = state.update { state in
             let pack = slot.layout.pack
             if state.open?.layout.pack == pack {
@@ -157,6 +172,7 @@ final class PackAssembler: Sendable {
                     $0.storedBytes += contents.size
                     $0.storedPacks[contents.pack] = contents.size
                     $0.underWay -= 1
+                    $0.buffers.append(pack.buffer)
                 }
             } catch {
                 state.update {
@@ -170,14 +186,12 @@ final class PackAssembler: Sendable {
     private func write(_ pack: OpenPack) async throws -> PackContents {
         var places: [FrameLocation] = []
         var chunks: [PackContents.Entry] = []
-        var parts: [Data] = []
         var offset = UInt64(PackLayout.headerLength)
         for (number, frame) in pack.frames.enumerated() {
             guard let frame else { throw FormatError("pack", "a frame was never deposited") }
-            let sealed = frame.sealed.dropFirst(12)
             places.append(
                 FrameLocation(
-                    number: UInt32(number), offset: offset, storedLength: UInt32(sealed.count),
+                    number: UInt32(number), offset: offset, storedLength: frame.storedLength,
                     plainLength: frame.plainLength, encoding: frame.encoding.rawValue))
             var position: UInt32 = 0
             for chunk in frame.chunks {
@@ -187,14 +201,33 @@ final class PackAssembler: Sendable {
                         length: chunk.length))
                 position += chunk.length
             }
-            offset += UInt64(sealed.count)
-            parts.append(sealed)
+            offset += UInt64(frame.storedLength)
         }
         let envelope = try pack.layout.envelope(frames: places, chunks: chunks)
         try await store.put(
-            PackLayout.objectKey(pack.layout.pack), [envelope.header] + parts + [envelope.rest])
+            PackLayout.objectKey(pack.layout.pack),
+            [envelope.header, pack.buffer.data(pack.length), envelope.rest])
         return PackContents(
             pack: pack.layout.pack, size: envelope.size, epoch: pack.layout.epoch, frames: places,
             chunks: chunks)
+    }
+}
+
+/// The sealed frames of one pack, one after the other; used again for later packs, so that memory
+/// stays as it is however much is written.
+///
+/// Proof of the unchecked conformance: a slot's range belongs to the one thread that reserved it, until
+/// it deposits it; the whole is read by the one task that stores the pack, which begins when every
+/// slot is deposited, under the assembler's lock; then the buffer goes back, under that lock.
+private final class PackBuffer: @unchecked Sendable {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(capacity: Int) { bytes = .allocate(byteCount: capacity, alignment: 4096) }
+    deinit { bytes.deallocate() }
+
+    /// The first bytes, not copied: not to be used once the pack is stored.
+    func data(_ count: Int) -> Data {
+        guard count > 0, let base = bytes.baseAddress else { return Data() }
+        return Data(bytesNoCopy: base, count: count, deallocator: .none)
     }
 }

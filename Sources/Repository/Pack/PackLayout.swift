@@ -21,6 +21,8 @@ struct PackLayout: Sendable {
     static let tagLength = 16
     /// A pack is closed when its frames reach this many bytes.
     static let targetLength = 32 << 20
+    /// Full packs are padded to a multiple of this.
+    private static let fullStep: UInt64 = 64 << 10
     /// A pack is closed when it has this many frames, however small.
     static let maximumFrames = 4096
     /// No frame's plaintext is larger: the largest chunk and the target of a frame together.
@@ -127,7 +129,10 @@ struct PackLayout: Sendable {
         let end =
             frames.last.map { $0.offset + UInt64($0.storedLength) } ?? UInt64(Self.headerLength)
         let fixed = UInt64(sealedTrailer.count + Self.footerLength + Self.endLength)
-        let size = Self.padded(end + fixed)
+        // A full pack says little by its size: it is always about the same.
+        let isFull = end >= UInt64(Self.targetLength)
+        let size =
+            isFull ? (end + fixed + Self.fullStep - 1) & ~(Self.fullStep - 1) : Self.padded(end + fixed)
         let trailerOffset = size - fixed
         var footer = ByteWriter()
         footer.append(trailerOffset)

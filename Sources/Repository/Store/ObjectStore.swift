@@ -80,7 +80,8 @@ public protocol ObjectStore: Sendable {
     /// The place, for people; holds no secret.
     var place: String { get }
 
-    /// Stores the concatenation of `parts`.
+    /// Stores the concatenation of `parts`, whose memory is used for something else afterwards: copy
+    /// what is kept.
     func put(_ key: ObjectKey, _ parts: [Data]) async throws
 
     /// The bytes of an object.

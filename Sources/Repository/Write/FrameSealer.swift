@@ -38,10 +38,12 @@ final class FrameSealer {
         }
         let payload = compressed ?? plain
         let slot = try assembler.reserve(payload.count + PackLayout.tagLength)
-        var sealed = try slot.layout.sealFrame(slot.number, payload)
-        if let fault { sealed.withUnsafeMutableBytes { fault(.afterSealing, $0) } }
+        try slot.layout.sealFrame(slot.number, payload).withUnsafeBytes {
+            slot.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[12...]))
+        }
+        if let fault { fault(.afterSealing, slot.bytes) }
         do {
-            try verify(sealed, slot, isCompressed: compressed != nil, builder)
+            try verify(slot, isCompressed: compressed != nil, builder)
         } catch {
             throw Failure(
                 .failed, "a frame does not read back as it was written",
@@ -49,18 +51,16 @@ final class FrameSealer {
                 cause: "\(error)", side: .local)
         }
         assembler.deposit(
-            slot, sealed: sealed, plainLength: plain.count,
-            encoding: compressed == nil ? .plain : .zstd,
+            slot, plainLength: plain.count, encoding: compressed == nil ? .plain : .zstd,
             chunks: builder.entries.map { ($0.id, $0.length) })
         builder.clear()
     }
 
+    /// Opens the bytes that will be stored, where they lie.
     private func verify(
-        _ sealed: Data, _ slot: PackAssembler.Slot, isCompressed: Bool, _ builder: FrameBuilder
+        _ slot: PackAssembler.Slot, isCompressed: Bool, _ builder: FrameBuilder
     ) throws {
-        let opened = try sealed.withUnsafeBytes {
-            try slot.layout.openFrame(slot.number, UnsafeRawBufferPointer(rebasing: $0[12...]))
-        }
+        let opened = try slot.layout.openFrame(slot.number, UnsafeRawBufferPointer(slot.bytes))
         try opened.withUnsafeBytes { bytes in
             var plain = bytes
             if isCompressed {

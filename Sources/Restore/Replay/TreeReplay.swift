@@ -98,10 +98,8 @@ final class TreeReplay {
         underWay = try storage.read(wanted, into: current)
         wanted.removeAll(keepingCapacity: true)
         guard file == nil else {
-            // The open file belongs to this window: wait, and use it again.
-            underWay?.wait()
-            underWay = nil
-            current.forgetPlaces()
+            // The open file belongs to this window, which is used again while its chunks come.
+            current.nextTurn()
             return
         }
         window = FileWindow(writer: writer, advance: advance)
@@ -121,7 +119,12 @@ final class FileWindow: ChunkReceiver {
     }
     private struct State {
         var files: [File] = []
-        var places: [(file: Int, offset: UInt64)] = []
+        /// Places of the chunks that are asked for now, and of those that are being collected.
+        var places: [[(file: Int, offset: UInt64)]] = [[], []]
+        /// Which of the two is being collected; a token's lowest bit says the same.
+        var turn = 0
+
+        func place(_ token: Int) -> (file: Int, offset: UInt64) { places[token & 1][token >> 1] }
     }
 
     private let state = Mutex(State())
@@ -145,12 +148,19 @@ final class FileWindow: ChunkReceiver {
     func addPlace(file: Int, offset: UInt64) -> Int {
         state.withLock {
             $0.files[file].missing += 1
-            $0.places.append((file, offset))
-            return $0.places.count - 1
+            let turn = $0.turn
+            $0.places[turn].append((file, offset))
+            return ($0.places[turn].count - 1) << 1 | turn
         }
     }
 
-    func forgetPlaces() { state.withLock { $0.places.removeAll(keepingCapacity: true) } }
+    /// Begins to collect places anew; those of the turn before the last must have come.
+    func nextTurn() {
+        state.withLock {
+            $0.turn ^= 1
+            $0.places[$0.turn].removeAll(keepingCapacity: true)
+        }
+    }
 
     func fail(file: Int, _ error: any Error) {
         state.withLock { $0.files[file].error = "\(error)" }
@@ -161,7 +171,7 @@ final class FileWindow: ChunkReceiver {
 
     func receive(_ bytes: UnsafeRawBufferPointer, token: Int) throws {
         let (file, handle, offset) = state.withLock { state in
-            let place = state.places[token]
+            let place = state.place(token)
             return (place.file, state.files[place.file].handle, place.offset)
         }
         try writer.write(handle, at: offset, bytes)
@@ -171,7 +181,7 @@ final class FileWindow: ChunkReceiver {
 
     func failed(_ token: Int, _ error: any Error) {
         let file = state.withLock { state in
-            let file = state.places[token].file
+            let file = state.place(token).file
             if state.files[file].error == nil { state.files[file].error = "\(error)" }
             return file
         }

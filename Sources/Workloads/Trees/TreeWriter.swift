@@ -39,6 +39,9 @@ public final class TreeWriter: Sendable {
     private let tally = ReplayTally()
     private let metadata: MetadataWriter
     private let state = Mutex(State())
+    /// Bytes written since the disk was last told to begin.
+    private let unsynced = Atomic<Int>(0)
+    private static let writebackStep = 64 << 20
 
     /// Makes ready to write at `path`.
     ///
@@ -100,6 +103,12 @@ public final class TreeWriter: Sendable {
             }
         }
         tally.wrote(bytes.count)
+        // The disk begins while there is more to come, so that the sync at the end is short.
+        let dirty = unsynced.add(bytes.count, ordering: .relaxed).newValue
+        if dirty >= Self.writebackStep {
+            unsynced.store(0, ordering: .relaxed)
+            dr_start_writeback(handle.descriptor)
+        }
     }
 
     /// Gives a file that is all written its metadata and closes it.
