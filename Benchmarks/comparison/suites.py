@@ -6,7 +6,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from . import data
+from . import data, many
 from .tools import Borg, Dr, Restic, folder_size, measure
 
 GIB = 1 << 30
@@ -163,4 +163,34 @@ def growth(bench: Bench) -> None:
         tool.reset()
 
 
-SUITES = {"tree": tree, "big": big, "small": small, "stream": stream, "growth": growth}
+def chunks(bench: Bench) -> None:
+    """Memory and time with 16 million chunks in the index, cold, and under a limit of 256 MiB."""
+    path = data.mixed_tree(bench.data / "tree", bench.scaled(100_000), bench.scaled(4_000_000_000))
+    dr = bench.tools[0]
+    for count in (0, bench.scaled(16_000_000)):
+        name = f"{count / 1e6:g} M chunks"
+        for limited in (False, True):
+            dr.init()
+            little = bench.scratch / "little"
+            little.mkdir(exist_ok=True)
+            (little / "file").write_bytes(b"something to begin with")
+            dr.backup(little)
+            if count:
+                (table,) = (dr.scratch / "state").rglob("chunks-*.sqlite")
+                many.grow(dr.repository, table, count)
+            warm(path)
+            many.drop_caches()
+            limit = many.limit_memory(256 << 20) if limited else None
+            if limited and limit is None:
+                print("no cgroup with a memory limit here: left out")
+                continue
+            suffix = ", 256 MiB" if limited else ""
+            bench.measured(f"{name} first{suffix}", "dr", dr.backup(path, limit))
+            many.drop_caches()
+            bench.measured(
+                f"{name} restore{suffix}", "dr", dr.restore(bench.fresh_target(), limit))
+            dr.reset()
+    bench.fresh_target()
+
+
+SUITES = {"tree": tree, "big": big, "small": small, "stream": stream, "growth": growth, "chunks": chunks}

@@ -19,7 +19,7 @@ class Measured:
     memory: float
 
 
-def measure(command: list[str], environment: dict[str, str], stdin=None, stdout=None) -> Measured:
+def measure(command: list[str], environment: dict[str, str], stdin=None, stdout=None, before=None) -> Measured:
     """Runs a command to its end. Its errors end the comparison."""
     os.sync()
     log = open(os.path.join(environment["SCRATCH"], "log"), "ab")
@@ -27,7 +27,8 @@ def measure(command: list[str], environment: dict[str, str], stdin=None, stdout=
     log.flush()
     begin = time.perf_counter()
     child = subprocess.Popen(
-        command, env=environment, stdin=stdin or subprocess.DEVNULL, stdout=stdout or log, stderr=log)
+        command, env=environment, stdin=stdin or subprocess.DEVNULL, stdout=stdout or log, stderr=log,
+        preexec_fn=before)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - begin
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -77,24 +78,25 @@ class Dr(Tool):
         (self.scratch / "dr.yaml").write_text(
             f"repository: {self.repository}\nservices:\n  data:\n    {workload}\n")
 
-    def dr(self, *words: str) -> Measured:
-        return self.run(self.program, "--config", self.scratch / "dr.yaml", *words)
+    def dr(self, *words: str, before=None) -> Measured:
+        return self.run(self.program, "--config", self.scratch / "dr.yaml", *words, before=before)
 
     def init(self) -> None:
         self.reset()
         self.configure("files: [/nonexistent]")
         self.dr("init")
 
-    def backup(self, path: Path) -> Measured:
+    def backup(self, path: Path, before=None) -> Measured:
+        """`before` is called in the new process, before the program."""
         self.configure(f"files: [{path}]")
-        return self.dr("backup")
+        return self.dr("backup", before=before)
 
     def backup_stream(self, file: Path) -> Measured:
-        self.configure(f"command: {{run: [cat, {file}]}}")
+        self.configure(f"command: {{capture: [cat, {file}]}}")
         return self.dr("backup")
 
-    def restore(self, target: Path) -> Measured:
-        return self.dr("restore", "--to", f"{target}/", "--yes")
+    def restore(self, target: Path, before=None) -> Measured:
+        return self.dr("restore", "--to", f"{target}/", "--yes", before=before)
 
 
 class Restic(Tool):
