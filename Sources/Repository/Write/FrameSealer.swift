@@ -37,7 +37,8 @@ final class FrameSealer {
             fault(.afterCompressing, UnsafeMutableRawBufferPointer(mutating: compressed))
         }
         let payload = compressed ?? plain
-        let slot = try assembler.reserve(payload.count + PackLayout.tagLength)
+        let slot = try assembler.reserve(
+            payload.count + PackLayout.tagLength, chunks: builder.entries.count)
         var sealed = try slot.layout.sealFrame(slot.number, payload)
         if let fault { sealed.withUnsafeMutableBytes { fault(.afterSealing, $0) } }
         do {
