@@ -191,7 +191,7 @@ extension Catalog {
                 Measurement(
                     subject: row.text(0),
                     workload: row.isNull(1) ? nil : WorkloadID(text: row.text(1)),
-                    kind: WorkloadKind(rawValue: row.text(2)),
+                    kind: row.isNull(2) ? nil : WorkloadKind(rawValue: row.text(2)),
                     step: row.isNull(3) ? nil : row.text(3),
                     bytes: ByteCount(UInt64(max(0, row.int64(4)))),
                     duration: TimeSpan(nanoseconds: row.int64(5)),

@@ -47,8 +47,12 @@ public struct ByteCount: Hashable, Comparable, Sendable, Codable, CustomStringCo
     }
 
     public static func < (left: Self, right: Self) -> Bool { left.bytes < right.bytes }
-    public static func + (left: Self, right: Self) -> Self { Self(left.bytes + right.bytes) }
-    public static func += (left: inout Self, right: Self) { left.bytes += right.bytes }
+    /// The sum; the largest count where there is no larger one, whatever a repository claims.
+    public static func + (left: Self, right: Self) -> Self {
+        let (sum, overflow) = left.bytes.addingReportingOverflow(right.bytes)
+        return Self(overflow ? .max : sum)
+    }
+    public static func += (left: inout Self, right: Self) { left = left + right }
 }
 
 extension Double {

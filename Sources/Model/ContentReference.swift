@@ -15,6 +15,14 @@ public struct ChunkReference: Hashable, Sendable {
 
     /// Whether this stands for zeros rather than for a stored chunk.
     public var isZeros: Bool { id == .zero }
+
+    /// No chunk has more bytes of plaintext than this.
+    public static let maximumChunk: UInt64 = 262_144
+
+    /// Whether a writer can have made this: a chunk or a run of zeros of a length it may have.
+    public var isPlausible: Bool {
+        length >= 1 && length <= (isZeros ? ContentReference.maximumLength : Self.maximumChunk)
+    }
 }
 
 /// What rebuilds a run of bytes: its chunks in order, or the root of a tree of them.
@@ -34,6 +42,13 @@ public struct ContentReference: Hashable, Sendable {
         self.depth = depth
         self.references = references
     }
+
+    /// No content is longer, in bytes: offsets in it are file offsets.
+    public static let maximumLength = UInt64(Int64.max)
+    /// No content is deeper.
+    public static let maximumDepth: UInt8 = 7
+    /// No node lists more references, and no entry holds more itself.
+    public static let maximumReferences = 4096
 
     /// No bytes at all.
     public static let empty = ContentReference(length: 0, depth: 0, references: [])

@@ -154,6 +154,16 @@ public struct WorkloadID: Hashable, Comparable, Sendable, Codable, CustomStringC
 }
 
 /// What kind of system a workload lives in; names its driver.
-public enum WorkloadKind: String, Codable, Sendable, CaseIterable {
-    case files, sqlite, docker, postgres, command
+///
+/// A repository may hold snapshots of kinds that only a later release knows: they are listed,
+/// checked and kept like all others.
+public struct WorkloadKind: RawRepresentable, Codable, Hashable, Sendable {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    public static let files = Self(rawValue: "files")
+    public static let sqlite = Self(rawValue: "sqlite")
+    public static let docker = Self(rawValue: "docker")
+    public static let postgres = Self(rawValue: "postgres")
+    public static let command = Self(rawValue: "command")
 }

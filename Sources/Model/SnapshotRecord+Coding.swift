@@ -16,6 +16,7 @@ extension ChunkReference: Codable, CustomStringConvertible {
         } else {
             return nil
         }
+        guard isPlausible else { return nil }
     }
 
     public init(from decoder: any Decoder) throws {
@@ -44,6 +45,12 @@ extension ContentReference: Codable {
             depth: try container.decodeIfPresent(UInt8.self, forKey: .depth) ?? 0,
             references: try container.decodeIfPresent([ChunkReference].self, forKey: .references)
                 ?? [])
+        guard length <= Self.maximumLength, depth <= Self.maximumDepth,
+            references.count <= Self.maximumReferences
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .references, in: container, debugDescription: "not a content's")
+        }
     }
 
     public func encode(to encoder: any Encoder) throws {

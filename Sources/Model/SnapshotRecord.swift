@@ -1,32 +1,46 @@
 /// How much a snapshot's bytes agree with one moment.
-public enum Consistency: String, Codable, Sendable, CaseIterable, Comparable {
+///
+/// A later release may write other words; they are kept, and promise no more than ``crash``.
+public struct Consistency: RawRepresentable, Codable, Hashable, Sendable, Comparable {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+
     /// As after a power cut at that moment, or not even of one moment.
-    case crash
+    public static let crash = Self(rawValue: "crash")
     /// The file system was at rest: paused, frozen or its writers stopped.
-    case fileSystem = "file system"
+    public static let fileSystem = Self(rawValue: "file system")
     /// The application itself gave a consistent view: a dump, a backup interface, a clean stop.
-    case application
+    public static let application = Self(rawValue: "application")
 
     private var rank: Int {
         switch self {
-        case .crash: 0
         case .fileSystem: 1
         case .application: 2
+        default: 0
         }
     }
     public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
 }
 
 /// What a part of a snapshot is, and with it what restoring it gives.
-public enum PartKind: String, Codable, Sendable {
+///
+/// A later release may write other words; they are kept, and such a part is bytes from beginning to
+/// end, like a stream.
+public struct PartKind: RawRepresentable, Codable, Hashable, Sendable {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+
     /// A small JSON or text document.
-    case document
+    public static let document = Self(rawValue: "document")
     /// Bytes from beginning to end: a dump, a database file, a program's output.
-    case stream
+    public static let stream = Self(rawValue: "stream")
     /// A directory with everything in it.
-    case tree
+    public static let tree = Self(rawValue: "tree")
     /// A raw disk image with holes.
-    case disk
+    public static let disk = Self(rawValue: "disk")
+
+    /// Whether this release knows what it is.
+    public var isKnown: Bool { [.document, .stream, .tree, .disk].contains(self) }
 }
 
 /// One named piece of a snapshot, for example `container.json`, `volume/umami-data` or

@@ -59,7 +59,9 @@ public struct TimeSpan: Hashable, Comparable, Sendable, Codable, CustomStringCon
 
     /// For example `0.4 s`, `12 s`, `4 min 05 s`, `1 h 05 min`, `3 d 02 h`.
     public var description: String {
-        if nanoseconds < 0 { return "-" + TimeSpan(nanoseconds: -nanoseconds).description }
+        // The most negative number has no positive counterpart.
+        let positive = nanoseconds == .min ? .max : abs(nanoseconds)
+        if nanoseconds < 0 { return "-" + TimeSpan(nanoseconds: positive).description }
         if seconds < 9.95 { return "\(seconds.rounded(toPlaces: 1)) s" }
         let whole = Int64(seconds.rounded())
         func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }

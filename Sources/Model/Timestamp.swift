@@ -155,8 +155,9 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     public static func - (left: Self, right: Self) -> TimeSpan {
         TimeSpan(nanoseconds: left.nanoseconds &- right.nanoseconds)
     }
-    /// The moment `right` after `left`.
+    /// The moment `right` after `left`; the last or first that there is beyond those.
     public static func + (left: Self, right: TimeSpan) -> Self {
-        Self(nanoseconds: left.nanoseconds + right.nanoseconds)
+        let (sum, overflow) = left.nanoseconds.addingReportingOverflow(right.nanoseconds)
+        return Self(nanoseconds: overflow ? (right.nanoseconds < 0 ? .min : .max) : sum)
     }
 }

@@ -79,13 +79,22 @@ public final class BackupRepository: Sendable {
                 hint: "restore its 'keys' folder from a copy, or use the recovery kit",
                 side: .repository)
         }
+        var damage: FormatError?
         for slot in slots {
-            let opened = try await BlockingPool.shared.run { try slot.unwrap(with: credential) }
+            let opened: MasterSecrets?
+            do {
+                opened = try await BlockingPool.shared.run { try slot.unwrap(with: credential) }
+            } catch let error as FormatError {
+                // Another slot may open all the same.
+                damage = error
+                continue
+            }
             // A slot left by an `init` that was cut off belongs to another repository.
             if let opened, opened.repository == configuration.repository {
                 return BackupRepository(store: store, secrets: opened)
             }
         }
+        if let damage { throw damage.failure }
         throw Failure(
             .wrongKey, "the password does not open the repository at \(store.place)",
             hint: "check DR_PASSWORD, DR_PASSWORD_FILE or DR_PASSWORD_COMMAND", side: .repository)
@@ -101,13 +110,15 @@ public final class BackupRepository: Sendable {
     {
         let bytes: Data
         do {
-            bytes = try await store.get(RepositoryConfiguration.key, .whole)
+            bytes = try await store.get(RepositoryConfiguration.key, atMost: KeySlot.maximumLength)
         } catch is ObjectMissing {
             throw Failure(
                 .noRepository, "there is no repository at \(store.place)",
                 hint:
                     "run 'dr init' to make one there, or correct 'repository' in the configuration",
                 side: .repository)
+        } catch let error as FormatError {
+            throw error.failure
         }
         // What a newer release adds must not look like damage.
         struct Version: Decodable { var format: Int }
@@ -144,6 +155,7 @@ public final class BackupRepository: Sendable {
     private static func keySlots(in store: any ObjectStore) async throws -> [KeySlot] {
         var slots: [KeySlot] = []
         for object in try await store.list(KeySlot.prefix).sorted(by: { $0.key < $1.key }) {
+            guard object.size <= UInt64(KeySlot.maximumLength) else { continue }
             let bytes = try await store.get(object.key, .whole)
             if let slot = try? JSONDecoder().decode(KeySlot.self, from: bytes), slot.version == 1,
                 ObjectKey(validating: "\(KeySlot.prefix)/\(slot.id)") == object.key
@@ -228,8 +240,8 @@ public final class BackupRepository: Sendable {
     /// - Throws: ``FormatError`` when it is damaged, ``ObjectMissing`` when it is not there.
     public func snapshot(_ id: SnapshotID) async throws -> SnapshotRecord {
         let key = Self.objectKey(id)
-        let plain = try SealedRecord.open(
-            try await store.get(key, .whole), as: key, with: secrets)
+        let sealed = try await store.get(key, atMost: SealedRecord.maximumStored)
+        let plain = try SealedRecord.open(sealed, as: key, with: secrets)
         guard let record = try? JSONDecoder().decode(SnapshotRecord.self, from: Data(plain)),
             record.id == id
         else { throw FormatError(key.path, "its content is not a snapshot's") }

@@ -22,22 +22,22 @@ public struct FormatError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Appends little-endian numbers, variable-length numbers and bytes.
-struct ByteWriter {
-    var bytes: [UInt8] = []
+package struct ByteWriter {
+    package private(set) var bytes: [UInt8] = []
 
-    init() {}
+    package init() {}
 
-    mutating func append(_ value: UInt8) { bytes.append(value) }
-    mutating func append(_ value: UInt32) { appendLittleEndian(value) }
-    mutating func append(_ value: UInt64) { appendLittleEndian(value) }
-    mutating func append(_ value: Int64) { appendLittleEndian(UInt64(bitPattern: value)) }
-    mutating func append(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
-    mutating func append<Kind>(_ id: Identifier<Kind>) {
+    package mutating func append(_ value: UInt8) { bytes.append(value) }
+    package mutating func append(_ value: UInt32) { appendLittleEndian(value) }
+    package mutating func append(_ value: UInt64) { appendLittleEndian(value) }
+    package mutating func append(_ value: Int64) { appendLittleEndian(UInt64(bitPattern: value)) }
+    package mutating func append(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
+    package mutating func append<Kind>(_ id: Identifier<Kind>) {
         id.withUnsafeBytes { bytes.append(contentsOf: $0) }
     }
 
     /// Seven bits a byte, least significant first, the top bit set on all but the last (LEB128).
-    mutating func appendVariable(_ value: UInt64) {
+    package mutating func appendVariable(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -47,10 +47,13 @@ struct ByteWriter {
     }
 
     /// Length as a variable number, then the bytes.
-    mutating func appendCounted(_ more: some Collection<UInt8>) {
+    package mutating func appendCounted(_ more: some Collection<UInt8>) {
         appendVariable(UInt64(more.count))
         bytes.append(contentsOf: more)
     }
+
+    /// Forgets what was appended; its memory is used again.
+    package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     private mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
@@ -58,21 +61,21 @@ struct ByteWriter {
 }
 
 /// Takes apart what ``ByteWriter`` put together; never reads past the end, whatever the bytes say.
-struct ByteReader {
+package struct ByteReader {
     private let bytes: ArraySlice<UInt8>
-    private(set) var position: Int
+    package private(set) var position: Int
     private let object: String
 
-    init(_ bytes: ArraySlice<UInt8>, in object: String) {
+    package init(_ bytes: ArraySlice<UInt8>, in object: String) {
         self.bytes = bytes
         self.object = object
         position = bytes.startIndex
     }
 
-    var isAtEnd: Bool { position == bytes.endIndex }
-    var remaining: Int { bytes.endIndex - position }
+    package var isAtEnd: Bool { position == bytes.endIndex }
+    package var remaining: Int { bytes.endIndex - position }
 
-    mutating func readBytes(_ count: Int) throws(FormatError) -> ArraySlice<UInt8> {
+    package mutating func readBytes(_ count: Int) throws(FormatError) -> ArraySlice<UInt8> {
         guard count >= 0, count <= remaining else {
             throw FormatError(object, "ends too early")
         }
@@ -80,15 +83,15 @@ struct ByteReader {
         return bytes[position..<(position + count)]
     }
 
-    mutating func readByte() throws(FormatError) -> UInt8 {
+    package mutating func readByte() throws(FormatError) -> UInt8 {
         guard position < bytes.endIndex else { throw FormatError(object, "ends too early") }
         defer { position += 1 }
         return bytes[position]
     }
 
-    mutating func readUInt32() throws(FormatError) -> UInt32 { try readLittleEndian() }
-    mutating func readUInt64() throws(FormatError) -> UInt64 { try readLittleEndian() }
-    mutating func readInt64() throws(FormatError) -> Int64 {
+    package mutating func readUInt32() throws(FormatError) -> UInt32 { try readLittleEndian() }
+    package mutating func readUInt64() throws(FormatError) -> UInt64 { try readLittleEndian() }
+    package mutating func readInt64() throws(FormatError) -> Int64 {
         Int64(bitPattern: try readLittleEndian())
     }
 
@@ -103,7 +106,7 @@ struct ByteReader {
         return value
     }
 
-    mutating func readVariable() throws(FormatError) -> UInt64 {
+    package mutating func readVariable() throws(FormatError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while true {
@@ -115,8 +118,15 @@ struct ByteReader {
         }
     }
 
+    /// A variable number of at most `limit`.
+    package mutating func readVariable(atMost limit: UInt32) throws(FormatError) -> UInt32 {
+        let value = try readVariable()
+        guard value <= UInt64(limit) else { throw FormatError(object, "a number is too large") }
+        return UInt32(value)
+    }
+
     /// A variable number that must fit the bytes left, so that a length never allocates more.
-    mutating func readCount(atLeast size: Int = 1) throws(FormatError) -> Int {
+    package mutating func readCount(atLeast size: Int = 1) throws(FormatError) -> Int {
         let value = try readVariable()
         guard value <= UInt64(remaining / max(1, size)) else {
             throw FormatError(object, "a length is larger than what follows")
@@ -124,11 +134,11 @@ struct ByteReader {
         return Int(value)
     }
 
-    mutating func readCounted() throws(FormatError) -> ArraySlice<UInt8> {
+    package mutating func readCounted() throws(FormatError) -> ArraySlice<UInt8> {
         try readBytes(try readCount())
     }
 
-    mutating func readIdentifier<Kind>() throws(FormatError) -> Identifier<Kind> {
+    package mutating func readIdentifier<Kind>() throws(FormatError) -> Identifier<Kind> {
         let slice = try readBytes(Identifier<Kind>.byteCount)
         return slice.withUnsafeBytes { Identifier<Kind>($0) }
     }

@@ -143,15 +143,6 @@ struct SchemaTests {
     }
 }
 
-/// The checkout that the tests were built from.
-enum Checkout {
-    /// The absolute path of a file in it.
-    static func path(_ name: String) -> String {
-        let components = #filePath.split(separator: "/").dropLast(3)
-        return "/" + components.joined(separator: "/") + "/" + name
-    }
-}
-
 /// Another reading of JSON Schema than our own.
 enum PythonValidator {
     static let isThere: Bool = {

@@ -6,6 +6,8 @@ build_packages=(git pkg-config libzstd-dev libarchive-dev libsqlite3-dev libcurl
     libyaml-dev)
 # What tests and the demonstration look at results with, and the servers they start themselves.
 tool_packages=(postgresql sqlite3 curl attr acl zstd)
+# What a repository is read with in tests by a program that shares no code with dr.
+reader_packages=(python3 python3-cryptography python3-zstandard)
 # What a Docker Engine of our own needs, and what images are made from without a registry.
 docker_packages=(docker.io iptables iproute2 busybox-static debootstrap)
 

@@ -25,7 +25,7 @@ struct PackCheck: Sendable {
     func check(_ pack: PackID) throws -> (damaged: [UInt32: String], bytes: UInt64) {
         let key = PackLayout.objectKey(pack)
         let whole = try waitBlocking { [store = repository.store] in
-            try await store.get(key, .whole)
+            try await store.get(key, atMost: PackLayout.maximumLength)
         }
         let size = UInt64(whole.count)
         guard

@@ -21,5 +21,8 @@ public final class GearTable: Sendable {
         }
     }
 
+    /// The word of a byte value.
+    package func word(_ byte: UInt8) -> UInt64 { words[Int(byte)] }
+
     deinit { words.deallocate() }
 }

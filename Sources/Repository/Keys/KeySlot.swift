@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 import CryptoExtras
 import FoundationEssentials
 public import Model
@@ -44,6 +44,11 @@ public struct KeySlot: Codable, Sendable {
     /// Cost of a new password slot: 128 MiB of memory, a few tenths of a second.
     public static let standardCost = 1 << 17
 
+    /// No slot may ask for more memory: whoever can write into the store chooses the parameters.
+    static let maximumMemory = 1 << 30
+    /// No slot's JSON is longer, in bytes.
+    static let maximumLength = 1 << 20
+
     /// Wraps `secrets` under `credential`.
     ///
     /// - Parameter cost: scrypt's N, a power of two; tests use a small one.
@@ -51,24 +56,33 @@ public struct KeySlot: Codable, Sendable {
         _ secrets: MasterSecrets, under credential: Credential, label: String, created: Timestamp,
         cost: Int = standardCost
     ) throws -> KeySlot {
-        let id = Identifier<KeySlot>.random().description
+        try wrap(
+            secrets, under: credential, label: label, created: created, cost: cost,
+            id: Identifier<KeySlot>.random().description,
+            salt: Identifier<Scrypt>.random().bytes, nonce: AES.GCM.Nonce())
+    }
+
+    /// Wraps with everything given that ``wrap(_:under:label:created:cost:)`` draws at random.
+    package static func wrap(
+        _ secrets: MasterSecrets, under credential: Credential, label: String, created: Timestamp,
+        cost: Int, id: String, salt: [UInt8], nonce: AES.GCM.Nonce
+    ) throws -> KeySlot {
         var slot = KeySlot(
             version: 1, id: id, kind: "key", label: label, created: created, scrypt: nil,
             sealed: "")
         if case .password = credential {
             slot.kind = "password"
-            let salt = Hexadecimal.encode(Identifier<Scrypt>.random().bytes)
-            slot.scrypt = Scrypt(n: cost, r: 8, p: 1, salt: salt)
+            slot.scrypt = Scrypt(n: cost, r: 8, p: 1, salt: Hexadecimal.encode(salt))
         }
         let box = try AES.GCM.seal(
-            secrets.encoded(), using: try slot.wrappingKey(for: credential),
+            secrets.encoded(), using: try slot.wrappingKey(for: credential), nonce: nonce,
             authenticating: slot.associatedData)
         slot.sealed = Hexadecimal.encode(box.combined ?? Data())
         return slot
     }
 
     /// The secrets, or nil when `credential` is not this slot's.
-    func unwrap(with credential: Credential) throws -> MasterSecrets? {
+    package func unwrap(with credential: Credential) throws -> MasterSecrets? {
         switch (credential, kind) {
         case (.password, "password"), (.key, "key"): break
         default: return nil
@@ -92,8 +106,9 @@ public struct KeySlot: Codable, Sendable {
                 outputByteCount: 32)
         case .password(let password):
             guard let scrypt, let salt = Hexadecimal.decode(scrypt.salt),
-                scrypt.n >= 2, scrypt.n <= 1 << 22, scrypt.r >= 1, scrypt.r <= 32,
-                scrypt.p >= 1, scrypt.p <= 16
+                scrypt.n >= 2, scrypt.n <= 1 << 23, scrypt.n & (scrypt.n - 1) == 0,
+                scrypt.r >= 1, scrypt.r <= 32, scrypt.p >= 1, scrypt.p <= 16,
+                128 * scrypt.n * scrypt.r <= Self.maximumMemory
             else { throw FormatError(objectKey.path, "its scrypt parameters are out of range") }
             return try KDF.Scrypt.deriveKey(
                 from: Array(password.utf8), salt: salt, outputByteCount: 32, rounds: scrypt.n,

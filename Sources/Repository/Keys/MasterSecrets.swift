@@ -26,7 +26,7 @@ public struct MasterSecrets: Sendable {
             dataKeys: [1: SymmetricKey(size: .bits256)])
     }
 
-    init(
+    package init(
         repository: RepositoryID, naming: SymmetricKey, chunker: SymmetricKey,
         records: SymmetricKey, dataKeys: [UInt32: SymmetricKey]
     ) {
@@ -62,7 +62,7 @@ public struct MasterSecrets: Sendable {
     // number of data keys (u32), then for each its epoch (u32) and key (32). Little-endian.
 
     /// The secrets as the bytes that a key slot seals.
-    func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var writer = ByteWriter()
         writer.append(UInt8(1))
         writer.append(repository.bytes)
@@ -76,7 +76,7 @@ public struct MasterSecrets: Sendable {
     }
 
     /// The secrets from a key slot's opened bytes.
-    init(decoding bytes: [UInt8]) throws(FormatError) {
+    package init(decoding bytes: [UInt8]) throws(FormatError) {
         var reader = ByteReader(bytes[...], in: "key slot")
         guard try reader.readByte() == 1 else {
             throw FormatError("key slot", "written by a newer version of dr")

@@ -1,6 +1,6 @@
 import CZstd
 import Crypto
-import FoundationEssentials
+package import FoundationEssentials
 import Model
 
 /// Small objects sealed one by one: snapshots, writer records, sessions, condemned lists.
@@ -9,16 +9,30 @@ import Model
 /// ciphertext and tag. The key is derived from the salt, so the nonce is constant; the associated
 /// data is the repository's id and the object's whole key, so that no record can stand in for
 /// another, whatever its kind. The plaintext is one zstd frame.
-enum SealedRecord {
+package enum SealedRecord {
     static let magic: [UInt8] = Array("dr-rec".utf8) + [0, 1]
     /// Records above this size are not written, and not opened.
     static let maximumPlaintext = 64 << 20
+    /// What a record of that size takes at most, sealed: zstd adds less than 1 in 255.
+    static let maximumStored = maximumPlaintext + (1 << 20)
 
-    static func seal(_ plaintext: [UInt8], as key: ObjectKey, with secrets: MasterSecrets) throws
-        -> Data
-    {
-        let salt = Identifier<SaltKind>.random().bytes
-        let compressed = try FrameCompressor(level: 3).compress(plaintext)
+    package static func seal(
+        _ plaintext: [UInt8], as key: ObjectKey, with secrets: MasterSecrets
+    ) throws -> Data {
+        guard plaintext.count <= maximumPlaintext else {
+            throw Failure(
+                .failed, "\(key) would have \(plaintext.count) bytes, and 64 MiB is the limit",
+                side: .local)
+        }
+        return try seal(
+            compressed: FrameCompressor(level: 3).compress(plaintext),
+            salt: Identifier<SaltKind>.random().bytes, as: key, with: secrets)
+    }
+
+    /// Seals what is compressed already under a given salt, which must never be used twice.
+    package static func seal(
+        compressed: [UInt8], salt: [UInt8], as key: ObjectKey, with secrets: MasterSecrets
+    ) throws -> Data {
         let box = try AES.GCM.seal(
             compressed, using: secrets.recordKey(salt: salt), nonce: try AES.GCM.Nonce(data: zeros),
             authenticating: associatedData(key, secrets))
@@ -29,11 +43,11 @@ enum SealedRecord {
         return bytes
     }
 
-    static func open(_ bytes: Data, as key: ObjectKey, with secrets: MasterSecrets)
-        throws(FormatError) -> [UInt8]
-    {
+    package static func open(
+        _ bytes: Data, as key: ObjectKey, with secrets: MasterSecrets
+    ) throws(FormatError) -> [UInt8] {
         let whole = Array(bytes)
-        guard whole.count >= 8 + 32 + 16, whole.starts(with: magic.prefix(6)) else {
+        guard whole.count >= 8 + 32 + 16, whole.starts(with: magic.prefix(7)) else {
             throw FormatError(key.path, "it is too short or not one of dr's records")
         }
         guard whole[7] == 1 else {

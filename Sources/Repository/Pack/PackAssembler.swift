@@ -35,6 +35,7 @@ final class PackAssembler: Sendable {
         var frames: [Frame?] = []
         /// Bytes of sealed frames, without the header.
         var length = 0
+        var chunks = 0
         var missing = 0
     }
 
@@ -79,7 +80,7 @@ final class PackAssembler: Sendable {
     }
 
     /// A place for a frame whose sealed length, tag included, is `length`.
-    func reserve(_ length: Int) throws -> Slot {
+    func reserve(_ length: Int, chunks: Int) throws -> Slot {
         try state.wait { state -> Slot? in
             if let failure = state.failure { throw failure }
             if state.open == nil {
@@ -98,8 +99,12 @@ final class PackAssembler: Sendable {
             open.frames.append(nil)
             open.missing += 1
             open.length += length
+            open.chunks += chunks
             state.open = open
-            if open.length >= target || open.frames.count >= PackLayout.maximumFrames {
+            // Closed while there is still room for what the largest frame lists.
+            if open.length >= target || open.frames.count >= PackLayout.maximumFrames
+                || open.chunks + FrameBuilder.maximumChunks > PackLayout.maximumChunks
+            {
                 close(&state)
             }
             return slot

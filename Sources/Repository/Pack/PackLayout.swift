@@ -1,8 +1,8 @@
 import Crypto
-import FoundationEssentials
-import Model
+package import FoundationEssentials
+package import Model
 
-/// The bytes of a pack. FORMAT.md, section 5, has the same in words.
+/// The bytes of a pack. FORMAT.md, section 4, has the same in words.
 ///
 /// ```
 /// header   magic "dr-pack" 1 (8) | epoch (4) | zeros (4)
@@ -12,7 +12,7 @@ import Model
 /// footer   sealed offset and length of the trailer; nonce = 2^64 - 2
 /// end      magic "dr-tail" 1 (8) | epoch (4) | zeros (4)
 /// ```
-struct PackLayout: Sendable {
+package struct PackLayout: Sendable {
     static let magic: [UInt8] = Array("dr-pack".utf8) + [1]
     static let endMagic: [UInt8] = Array("dr-tail".utf8) + [1]
     static let headerLength = 16
@@ -25,26 +25,33 @@ struct PackLayout: Sendable {
     private static let fullStep: UInt64 = 64 << 10
     /// A pack is closed when it has this many frames, however small.
     static let maximumFrames = 4096
-    /// No frame's plaintext is larger: the largest chunk and the target of a frame together.
+    /// No frame's plaintext is larger; what is written has at most the target of a frame and the
+    /// largest chunk together.
     static let maximumFrame = 4 << 20
+    /// No pack lists more chunks, so that its list stays small beside what it lists.
+    package static let maximumChunks = 1 << 18
+    /// No pack is longer, its padding included.
+    static let maximumLength = 256 << 20
+    /// The longest list, sealed.
+    static let maximumTrailer = 9 + maximumFrames * 9 + maximumChunks * 40 + tagLength
     private static let trailerNonce = UInt64.max
     private static let footerNonce = UInt64.max - 1
 
     let pack: PackID
     let epoch: UInt32
     private let key: SymmetricKey
-    private let frameData: [UInt8]
+    private let binding: [UInt8]
 
     /// - Returns: nil when the secrets have no data key of that epoch.
-    init?(pack: PackID, epoch: UInt32, secrets: MasterSecrets) {
+    package init?(pack: PackID, epoch: UInt32, secrets: MasterSecrets) {
         guard let key = secrets.packKey(pack, epoch: epoch) else { return nil }
         self.pack = pack
         self.epoch = epoch
         self.key = key
-        frameData = Array("dr frame 1".utf8) + secrets.repository.bytes + pack.bytes
+        binding = secrets.repository.bytes + pack.bytes
     }
 
-    static func objectKey(_ pack: PackID) -> ObjectKey {
+    package static func objectKey(_ pack: PackID) -> ObjectKey {
         let name = pack.description
         return ObjectKey("packs/\(name.prefix(2))/\(name)")
     }
@@ -55,25 +62,33 @@ struct PackLayout: Sendable {
         return try withUnsafeBytes(of: bytes.1) { try AES.GCM.Nonce(data: [0, 0, 0, 0] + $0) }
     }
 
-    private func associatedData(_ part: String) -> [UInt8] {
-        part.isEmpty ? frameData : Array(part.utf8) + frameData
+    /// What each part of a pack is sealed as, so that none can stand in for another.
+    private enum Part: String {
+        case frame = "dr frame 1"
+        case trailer = "dr trailer 1"
+        case footer = "dr footer 1"
     }
 
+    private func associatedData(_ part: Part) -> [UInt8] { Array(part.rawValue.utf8) + binding }
+
     /// Seals a frame. The result is nonce (12 bytes, not stored), ciphertext and tag.
-    func sealFrame(_ number: UInt32, _ bytes: UnsafeRawBufferPointer) throws -> Data {
+    package func sealFrame(_ number: UInt32, _ bytes: UnsafeRawBufferPointer) throws -> Data {
         let box = try AES.GCM.seal(
-            bytes, using: key, nonce: Self.nonce(UInt64(number)), authenticating: frameData)
+            bytes, using: key, nonce: Self.nonce(UInt64(number)),
+            authenticating: associatedData(.frame))
         guard let combined = box.combined else { throw FormatError("pack", "cannot be sealed") }
         return combined
     }
 
     /// Opens what `sealFrame` made, without the nonce.
-    func openFrame(_ number: UInt32, _ sealed: UnsafeRawBufferPointer) throws(FormatError) -> Data {
-        try open(sealed, nonce: UInt64(number), data: frameData, what: "frame \(number)")
+    package func openFrame(
+        _ number: UInt32, _ sealed: UnsafeRawBufferPointer
+    ) throws(FormatError) -> Data {
+        try open(sealed, nonce: UInt64(number), as: .frame, what: "frame \(number)")
     }
 
     private func open(
-        _ sealed: UnsafeRawBufferPointer, nonce: UInt64, data: [UInt8], what: String
+        _ sealed: UnsafeRawBufferPointer, nonce: UInt64, as part: Part, what: String
     ) throws(FormatError) -> Data {
         guard sealed.count >= Self.tagLength else {
             throw FormatError("pack \(pack)", "\(what) is too short")
@@ -82,13 +97,13 @@ struct PackLayout: Sendable {
             let body = UnsafeRawBufferPointer(rebasing: sealed.dropLast(Self.tagLength))
             let tag = UnsafeRawBufferPointer(rebasing: sealed.suffix(Self.tagLength))
             let box = try AES.GCM.SealedBox(nonce: Self.nonce(nonce), ciphertext: body, tag: tag)
-            return try AES.GCM.open(box, using: key, authenticating: data)
+            return try AES.GCM.open(box, using: key, authenticating: associatedData(part))
         } catch {
             throw FormatError("pack \(pack)", "the seal of \(what) does not fit")
         }
     }
 
-    private func seal(_ bytes: [UInt8], nonce: UInt64, part: String) throws -> Data {
+    private func seal(_ bytes: [UInt8], nonce: UInt64, as part: Part) throws -> Data {
         let box = try AES.GCM.seal(
             bytes, using: key, nonce: Self.nonce(nonce), authenticating: associatedData(part))
         return box.ciphertext + box.tag
@@ -102,7 +117,7 @@ struct PackLayout: Sendable {
     ///   - frames: Their places; `offset` counts from the start of the pack.
     ///   - chunks: Every chunk, in storage order.
     /// - Returns: The header, what follows the frames, and the size of the whole.
-    func envelope(frames: [FrameLocation], chunks: [PackContents.Entry]) throws
+    package func envelope(frames: [FrameLocation], chunks: [PackContents.Entry]) throws
         -> (header: Data, rest: Data, size: UInt64)
     {
         var header = ByteWriter()
@@ -124,7 +139,7 @@ struct PackLayout: Sendable {
             trailer.append(chunk.frame)
             trailer.append(chunk.length)
         }
-        let sealedTrailer = try seal(trailer.bytes, nonce: Self.trailerNonce, part: "trailer ")
+        let sealedTrailer = try seal(trailer.bytes, nonce: Self.trailerNonce, as: .trailer)
 
         let end =
             frames.last.map { $0.offset + UInt64($0.storedLength) } ?? UInt64(Self.headerLength)
@@ -139,7 +154,7 @@ struct PackLayout: Sendable {
         footer.append(UInt64(sealedTrailer.count))
         var rest = Data(count: Int(trailerOffset - end))
         rest.append(sealedTrailer)
-        rest.append(try seal(footer.bytes, nonce: Self.footerNonce, part: "footer "))
+        rest.append(try seal(footer.bytes, nonce: Self.footerNonce, as: .footer))
         var tail = ByteWriter()
         tail.append(Self.endMagic)
         tail.append(epoch)
@@ -152,7 +167,7 @@ struct PackLayout: Sendable {
     ///
     /// - SeeAlso: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication
     ///   with PURBs", PoPETs 2019.
-    static func padded(_ length: UInt64) -> UInt64 {
+    package static func padded(_ length: UInt64) -> UInt64 {
         guard length > 1 else { return length }
         let exponent = 63 - UInt64(length.leadingZeroBitCount)
         let bits = 64 - UInt64(exponent.leadingZeroBitCount)
@@ -167,7 +182,7 @@ struct PackLayout: Sendable {
     static let usualTail = 96 << 10
 
     /// Epoch of a pack, from the last 16 bytes.
-    static func epoch(ofTail tail: Data, pack: PackID) throws(FormatError) -> UInt32 {
+    package static func epoch(ofTail tail: Data, pack: PackID) throws(FormatError) -> UInt32 {
         let end = Array(tail.suffix(endLength))
         guard end.count == endLength, end.starts(with: endMagic.prefix(7)) else {
             throw FormatError("pack \(pack)", "its end is missing: it was cut short or overwritten")
@@ -179,22 +194,24 @@ struct PackLayout: Sendable {
     }
 
     /// Offset and length of the sealed trailer, from the pack's last bytes.
-    func trailerPlace(tail: Data, size: UInt64) throws(FormatError) -> (offset: UInt64, length: Int)
-    {
+    package func trailerPlace(
+        tail: Data, size: UInt64
+    ) throws(FormatError) -> (offset: UInt64, length: Int) {
         guard tail.count >= Self.endLength + Self.footerLength else {
             throw FormatError("pack \(pack)", "it is too short")
         }
         let sealed = Array(tail.dropLast(Self.endLength).suffix(Self.footerLength))
         let opened = try sealed.withUnsafeBytesResult { bytes throws(FormatError) in
-            try open(
-                bytes, nonce: Self.footerNonce, data: associatedData("footer "), what: "the footer")
+            try open(bytes, nonce: Self.footerNonce, as: .footer, what: "the footer")
         }
         var reader = ByteReader(Array(opened)[...], in: "pack \(pack)")
         let offset = try reader.readUInt64()
         let length = try reader.readUInt64()
-        let fixed = UInt64(Self.footerLength + Self.endLength)
-        guard length < 1 << 30, offset >= UInt64(Self.headerLength), size >= fixed,
-            offset == size - fixed &- length
+        guard size <= UInt64(Self.maximumLength), length <= UInt64(Self.maximumTrailer) else {
+            throw FormatError("pack \(pack)", "it or its list is larger than a pack may be")
+        }
+        let behind = length + UInt64(Self.footerLength + Self.endLength)
+        guard size >= UInt64(Self.headerLength) + behind, offset == size - behind
         else {
             throw FormatError("pack \(pack)", "it has another length than when it was written")
         }
@@ -202,32 +219,44 @@ struct PackLayout: Sendable {
     }
 
     /// What the pack holds, from its sealed trailer.
-    func contents(trailer sealed: Data, size: UInt64) throws(FormatError) -> PackContents {
+    package func contents(trailer sealed: Data, size: UInt64) throws(FormatError) -> PackContents {
         let opened = try Array(sealed).withUnsafeBytesResult { bytes throws(FormatError) in
-            try open(
-                bytes, nonce: Self.trailerNonce, data: associatedData("trailer "),
-                what: "the trailer")
+            try open(bytes, nonce: Self.trailerNonce, as: .trailer, what: "the trailer")
         }
         var reader = ByteReader(Array(opened)[...], in: "pack \(pack)")
         guard try reader.readByte() == 1 else {
             throw FormatError("pack \(pack)", "it was written by a newer version of dr")
         }
+        // The frames end where padding and trailer begin.
+        let after = UInt64(sealed.count + Self.footerLength + Self.endLength)
+        guard size >= after else { throw FormatError("pack \(pack)", "it is too short") }
+        let end = size - after
         let frameCount = Int(try reader.readUInt32())
         let chunkCount = Int(try reader.readUInt32())
-        guard frameCount <= Self.maximumFrames,
+        guard frameCount <= Self.maximumFrames, chunkCount <= Self.maximumChunks,
             frameCount * 9 + chunkCount * 40 == reader.remaining
         else {
             throw FormatError("pack \(pack)", "its list has the wrong length")
         }
+        let frames = try readFrames(frameCount, &reader, end: end)
+        let chunks = try readChunks(chunkCount, &reader, of: frames)
+        return PackContents(pack: pack, size: size, epoch: epoch, frames: frames, chunks: chunks)
+    }
+
+    private func readFrames(
+        _ count: Int, _ reader: inout ByteReader, end: UInt64
+    ) throws(FormatError) -> [FrameLocation] {
         var frames: [FrameLocation] = []
-        frames.reserveCapacity(frameCount)
+        frames.reserveCapacity(count)
         var offset = UInt64(Self.headerLength)
-        for number in 0..<frameCount {
+        for number in 0..<count {
             let stored = try reader.readUInt32()
             let plain = try reader.readUInt32()
             let encoding = try reader.readByte()
-            guard plain <= Self.maximumFrame, encoding <= 1,
-                offset + UInt64(stored) <= size
+            // What does not get smaller is stored as it is: no frame is longer than its plaintext.
+            guard plain >= 1, plain <= Self.maximumFrame, encoding <= 1,
+                stored > Self.tagLength, stored <= plain + UInt32(Self.tagLength),
+                offset + UInt64(stored) <= end
             else { throw FormatError("pack \(pack)", "a frame of its list is out of bounds") }
             frames.append(
                 FrameLocation(
@@ -235,27 +264,36 @@ struct PackLayout: Sendable {
                     plainLength: plain, encoding: encoding))
             offset += UInt64(stored)
         }
+        return frames
+    }
+
+    /// Chunks stand in the order of storage and fill their frames.
+    private func readChunks(
+        _ count: Int, _ reader: inout ByteReader, of frames: [FrameLocation]
+    ) throws(FormatError) -> [PackContents.Entry] {
         var chunks: [PackContents.Entry] = []
-        chunks.reserveCapacity(chunkCount)
-        var frame: UInt32 = 0
-        var position: UInt64 = 0
-        for _ in 0..<chunkCount {
+        chunks.reserveCapacity(count)
+        var frame = 0
+        var position: UInt32 = 0
+        for _ in 0..<count {
             let id: ChunkID = try reader.readIdentifier()
             let number = try reader.readUInt32()
             let length = try reader.readUInt32()
-            if number != frame {
-                frame = number
+            if frame < frames.count, position == frames[frame].plainLength {
+                frame += 1
                 position = 0
             }
-            guard Int(number) < frameCount,
-                position + UInt64(length) <= UInt64(frames[Int(number)].plainLength)
+            guard frame < frames.count, Int(number) == frame, length >= 1,
+                UInt64(length) <= ChunkReference.maximumChunk,
+                length <= frames[frame].plainLength - position
             else { throw FormatError("pack \(pack)", "a chunk of its list is out of bounds") }
             chunks.append(
-                PackContents.Entry(
-                    id: id, frame: number, offset: UInt32(position), length: length))
-            position += UInt64(length)
+                PackContents.Entry(id: id, frame: number, offset: position, length: length))
+            position += length
         }
-        return PackContents(pack: pack, size: size, epoch: epoch, frames: frames, chunks: chunks)
+        guard frames.isEmpty || (frame == frames.count - 1 && position == frames[frame].plainLength)
+        else { throw FormatError("pack \(pack)", "its list leaves something out") }
+        return chunks
     }
 }
 

@@ -26,7 +26,12 @@ public final class TreeCursor {
             }
             // A few chunks at once, so that frames that follow one another are fetched together.
             let end = min(nextChunk + 16, chunks.count)
-            try reader.read(Array(chunks[nextChunk..<end])) { bytes, _ in decoder.feed(bytes) }
+            try reader.read(Array(chunks[nextChunk..<end])) { bytes, reference in
+                guard !reference.isZeros else {
+                    throw FormatError("a tree", "its entry list has a hole")
+                }
+                decoder.feed(bytes)
+            }
             nextChunk = end
         }
     }

@@ -104,6 +104,17 @@ public protocol ObjectStore: Sendable {
 }
 
 extension ObjectStore {
+    /// A whole object that has at most `limit` bytes: memory is not the store's to spend.
+    ///
+    /// - Throws: ``FormatError`` when there are more.
+    func get(_ key: ObjectKey, atMost limit: Int) async throws -> Data {
+        let bytes = try await get(key, .bytes(offset: 0, length: limit + 1))
+        guard bytes.count <= limit else {
+            throw FormatError(key.path, "it is larger than such an object may be")
+        }
+        return bytes
+    }
+
     /// Whether a little space is kept aside for the day on which there is none left.
     public var keepsReserve: Bool { false }
 }

@@ -70,15 +70,19 @@ public struct TreeEncoder {
     /// Calls `body` with the bytes appended since the last call, and forgets them.
     public mutating func flush(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         try writer.bytes.withUnsafeBytes(body)
-        writer.bytes.removeAll(keepingCapacity: true)
+        writer.removeAll()
     }
 }
 
 /// Reads a tree's entry list piece by piece.
 ///
 /// Refuses what no capture writes and a restore could be harmed by: paths out of order, absolute, or
-/// with empty, `.` or `..` components or zero bytes; link targets with zero bytes; unknown types.
+/// with empty, `.` or `..` components or zero bytes; link targets with zero bytes; unknown types;
+/// entries of more than ``largestEntry`` bytes; numbers that nothing can have.
 public struct TreeDecoder {
+    /// Bytes that one entry may have: a path, and attributes as large as any file system keeps.
+    package static let largestEntry = 16 << 20
+
     private var buffer: [UInt8] = []
     private var position = 0
     private var previous: [UInt8]?
@@ -108,9 +112,9 @@ public struct TreeDecoder {
             entry = try read(&reader)
         } catch {
             // Not enough bytes looks like damage until there are none to come: see `finish`.
-            if error.reason == "ends too early" || error.reason.hasPrefix("a length is larger") {
-                return nil
-            }
+            let isShort =
+                error.reason == "ends too early" || error.reason.hasPrefix("a length is larger")
+            if isShort, buffer.count - position <= Self.largestEntry { return nil }
             throw error
         }
         try check(entry)
@@ -138,9 +142,12 @@ public struct TreeDecoder {
         path.append(contentsOf: rest)
         var entry = TreeEntry(path: path, type: type)
         entry.isTorn = head & TreeEncoder.torn != 0
-        entry.mode = UInt32(truncatingIfNeeded: try reader.readVariable()) & 0o7777
-        entry.userID = UInt32(truncatingIfNeeded: try reader.readVariable())
-        entry.groupID = UInt32(truncatingIfNeeded: try reader.readVariable())
+        guard type == .file || head & TreeEncoder.hardLink == 0 else {
+            throw FormatError(object, "an entry that is no file is a further hard link")
+        }
+        entry.mode = try reader.readVariable(atMost: 0o7777)
+        entry.userID = try reader.readVariable(atMost: .max)
+        entry.groupID = try reader.readVariable(atMost: .max)
         entry.modified = Timestamp(nanoseconds: try reader.readInt64())
         entry.changed = Timestamp(nanoseconds: try reader.readInt64())
         entry.inode = try reader.readVariable()
@@ -148,13 +155,13 @@ public struct TreeDecoder {
         switch type {
         case .file:
             entry.size = try reader.readVariable()
-            entry.linkCount = UInt32(truncatingIfNeeded: try reader.readVariable())
+            entry.linkCount = try reader.readVariable(atMost: .max)
             if head & TreeEncoder.hardLink != 0 { entry.hardLink = Array(try reader.readCounted()) }
             entry.content = try readContent(&reader)
         case .symlink: entry.linkTarget = Array(try reader.readCounted())
         case .characterDevice, .blockDevice:
-            let major = UInt32(truncatingIfNeeded: try reader.readVariable())
-            entry.deviceNumber = (major, UInt32(truncatingIfNeeded: try reader.readVariable()))
+            let major = try reader.readVariable(atMost: .max)
+            entry.deviceNumber = (major, try reader.readVariable(atMost: .max))
         case .directory, .fifo: break
         }
         if head & TreeEncoder.attributes != 0 {
@@ -169,10 +176,16 @@ public struct TreeDecoder {
 
     private func readContent(_ reader: inout ByteReader) throws(FormatError) -> ContentReference {
         let depth = try reader.readByte()
-        guard depth < 8 else { throw FormatError(object, "a content is nested too deeply") }
+        guard depth <= ContentReference.maximumDepth else {
+            throw FormatError(object, "a content is nested too deeply")
+        }
         let length = try reader.readVariable()
+        let count = try reader.readVariable()
+        guard length <= ContentReference.maximumLength,
+            count <= UInt64(ContentReference.maximumReferences)
+        else { throw FormatError(object, "a content is larger than one may be") }
         var references: [ChunkReference] = []
-        for _ in 0..<(try reader.readCount()) { references.append(try NodeFormat.read(&reader)) }
+        for _ in 0..<count { references.append(try NodeFormat.read(&reader, in: object)) }
         return ContentReference(length: length, depth: depth, references: references)
     }
 
@@ -180,7 +193,7 @@ public struct TreeDecoder {
         let slash = UInt8(ascii: "/")
         let dot = UInt8(ascii: ".")
         guard let previous else {
-            guard entry.path.isEmpty else {
+            guard entry.path.isEmpty, entry.type == .directory else {
                 throw FormatError(object, "its entry list does not begin with the root")
             }
             return

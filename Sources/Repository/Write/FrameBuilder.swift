@@ -4,6 +4,8 @@ import Model
 final class FrameBuilder {
     /// A frame is sealed when it holds this many bytes of plaintext, or more.
     static let target = 1 << 20
+    /// It is sealed when it holds this many chunks, too: a pack lists them all.
+    static let maximumChunks = 1 << 14
     static let capacity = target + CutParameters.standard.maximum
 
     struct Entry {
@@ -22,7 +24,7 @@ final class FrameBuilder {
 
     /// The plaintext so far.
     var bytes: UnsafeMutableRawBufferPointer { .init(rebasing: buffer[..<count]) }
-    var isFull: Bool { count >= Self.target }
+    var isFull: Bool { count >= Self.target || entries.count >= Self.maximumChunks }
     var isEmpty: Bool { entries.isEmpty }
 
     /// Whether a chunk of `length` bytes fits; always true while the frame is not full.

@@ -1,12 +1,12 @@
-import Model
+package import Model
 
 /// Builds the tree of references of one content after the other.
 ///
 /// A level is cut behind a reference whose name has ten given bits zero, at least 256 and at most
 /// 4,096 references after the last cut; so two nights of a content share the nodes of what they share.
-struct ReferenceTreeBuilder {
+package struct ReferenceTreeBuilder {
     static let minimum = 256
-    static let maximum = 4096
+    static let maximum = ContentReference.maximumReferences
     /// A content of no more references than this keeps them itself.
     static let inline = 32
 
@@ -17,12 +17,14 @@ struct ReferenceTreeBuilder {
     /// Whether level 0 holds enough to cut nodes off.
     var isLong: Bool { levels[0].count >= 2 * Self.maximum }
 
-    mutating func append(_ reference: ChunkReference) {
+    package init() {}
+
+    package mutating func append(_ reference: ChunkReference) {
         levels[0].append(reference)
         length += reference.length
     }
 
-    mutating func appendZeros(_ count: UInt64) {
+    package mutating func appendZeros(_ count: UInt64) {
         length += count
         if let last = levels[0].last, last.isZeros {
             levels[0][levels[0].count - 1].length += count
@@ -32,7 +34,7 @@ struct ReferenceTreeBuilder {
     }
 
     /// Cuts nodes off the front of what has been appended.
-    mutating func shorten(emit: ([UInt8]) -> ChunkReference) {
+    package mutating func shorten(emit: ([UInt8]) -> ChunkReference) {
         var level = 0
         while level < levels.count, levels[level].count >= 2 * Self.maximum {
             cut(level, final: false, emit: emit)
@@ -41,7 +43,7 @@ struct ReferenceTreeBuilder {
     }
 
     /// The whole content; the builder is ready for the next one.
-    mutating func finish(emit: ([UInt8]) -> ChunkReference) -> ContentReference {
+    package mutating func finish(emit: ([UInt8]) -> ChunkReference) -> ContentReference {
         defer {
             levels = [[]]
             length = 0
@@ -80,8 +82,8 @@ struct ReferenceTreeBuilder {
 /// The plaintext of a node: version 1 (1 byte), depth of what it lists (1), then for each reference
 /// its length as a variable number doubled, plus 1 for a run of zeros, and, unless it is one, its
 /// name (32).
-enum NodeFormat {
-    static func encode(_ references: ArraySlice<ChunkReference>, depth: UInt8) -> [UInt8] {
+package enum NodeFormat {
+    package static func encode(_ references: ArraySlice<ChunkReference>, depth: UInt8) -> [UInt8] {
         var writer = ByteWriter()
         writer.append(UInt8(1))
         writer.append(depth)
@@ -94,22 +96,36 @@ enum NodeFormat {
         if !reference.isZeros { writer.append(reference.id) }
     }
 
-    static func decode(_ bytes: ArraySlice<UInt8>, depth: UInt8, object: String)
-        throws(FormatError) -> [ChunkReference]
-    {
+    package static func decode(
+        _ bytes: ArraySlice<UInt8>, depth: UInt8, object: String
+    ) throws(FormatError) -> [ChunkReference] {
         var reader = ByteReader(bytes, in: object)
         guard try reader.readByte() == 1, try reader.readByte() == depth else {
             throw FormatError(object, "it is not the node that its parent names")
         }
         var references: [ChunkReference] = []
-        while !reader.isAtEnd { references.append(try read(&reader)) }
+        while !reader.isAtEnd {
+            guard references.count < ContentReference.maximumReferences else {
+                throw FormatError(object, "it lists more than a node may")
+            }
+            references.append(try read(&reader, in: object))
+        }
+        // A tree of nodes that list nothing would never end.
+        guard !references.isEmpty else { throw FormatError(object, "it lists nothing") }
         return references
     }
 
-    static func read(_ reader: inout ByteReader) throws(FormatError) -> ChunkReference {
+    static func read(
+        _ reader: inout ByteReader, in object: String
+    ) throws(FormatError) -> ChunkReference {
         let number = try reader.readVariable()
-        return number & 1 == 1
+        let reference: ChunkReference =
+            number & 1 == 1
             ? .zeros(number >> 1)
             : ChunkReference(id: try reader.readIdentifier(), length: number >> 1)
+        guard reference.isPlausible, reference.isZeros == (number & 1 == 1) else {
+            throw FormatError(object, "a reference has a length that none can have")
+        }
+        return reference
     }
 }

@@ -72,7 +72,9 @@ public final class RepositoryReplaySource: ReplaySource {
     }
 
     private func part(_ name: String, _ kinds: [PartKind]) throws -> SnapshotPart {
-        guard let part = snapshot.part(name), kinds.contains(part.kind) else {
+        guard let part = snapshot.part(name),
+            kinds.contains(part.kind) || (kinds.contains(.stream) && !part.kind.isKnown)
+        else {
             throw Failure(
                 .damaged, "snapshot \(snapshot.id.short) has no part '\(name)' of that kind",
                 hint: "list its parts with 'dr ls \(snapshot.id.short)'", side: .repository)

@@ -67,6 +67,9 @@ final class TreeReplay {
         var count = 0
         let file = window.add(handle, entry)
         do {
+            guard entry.size == entry.content.length else {
+                throw FormatError("a file", "its size is not that of its content")
+            }
             try reader.forEachLeaf(entry.content) { references in
                 for reference in references {
                     defer { position += reference.length }

@@ -57,7 +57,7 @@ struct DirectoryReplay {
             return ReplayOutcome(
                 bytes: summary.bytes, notes: summary.dropped.map { "\(name): \($0)" },
                 problems: summary.problems.map { "\(name): \($0)" })
-        case .stream, .disk:
+        default:
             return ReplayOutcome(bytes: ByteCount(try await write(name, to: path)))
         }
     }

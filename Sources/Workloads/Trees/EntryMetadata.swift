@@ -43,6 +43,10 @@ public enum EntryMetadata {
             })
     }
 
+    /// All attributes of one entry together, in bytes: half of what a tree's entry may have. Linux
+    /// gives a value 64 KiB and most file systems an entry less than that.
+    private static let limit = 8 << 20
+
     private static func read(
         path: [UInt8],
         list: (UnsafeMutablePointer<CChar>?, Int) -> Int,
@@ -53,6 +57,7 @@ public enum EntryMetadata {
         }
         guard let names, !names.isEmpty else { return [] }
         var attributes: [ExtendedAttribute] = []
+        var size = names.count
         for name in names.split(separator: 0) {
             // Other file systems' views of the same facts, or of facts that are theirs alone.
             if name.starts(with: "system.".utf8), !name.starts(with: "system.posix_acl_".utf8) {
@@ -62,6 +67,11 @@ public enum EntryMetadata {
                 EntryName.withCString(name) { get($0, buffer, size) }
             }
             if let value {
+                size += value.count
+                guard size <= limit else {
+                    throw SystemError(
+                        "getxattr", path: String(decoding: path, as: UTF8.self), number: E2BIG)
+                }
                 attributes.append(ExtendedAttribute(name: Array(name), value: value))
             }
         }

@@ -10,6 +10,7 @@ extension Application {
         case .command: CommandDriver(programs: programs)
         case .docker: DockerDriver()
         case .postgres: postgresDriver
+        default: UnknownKindDriver(kind: kind)
         }
     }
 
