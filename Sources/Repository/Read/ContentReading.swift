@@ -10,23 +10,37 @@ extension ChunkReader {
         _ content: ContentReference,
         _ body: (UnsafeRawBufferPointer?, UInt64) throws -> Void
     ) throws {
-        var total: UInt64 = 0
         try forEachLeaf(content) { references in
             try read(references) { bytes, reference in
-                total += reference.length
                 try body(reference.isZeros ? nil : bytes, reference.length)
             }
-        }
-        guard total == content.length else {
-            throw FormatError("a content", "it is \(total) bytes long instead of \(content.length)")
         }
     }
 
     /// Calls `body` with runs of references to data, in order, without reading the data.
+    ///
+    /// - Throws: ``FormatError`` when their lengths do not add up to that of the content, before
+    ///   `body` gets a reference beyond it.
     public func forEachLeaf(
         _ content: ContentReference, _ body: ([ChunkReference]) throws -> Void
     ) throws {
-        try visit(content.references, depth: content.depth, body)
+        var total: UInt64 = 0
+        try visit(content.references, depth: content.depth) { references in
+            for reference in references {
+                let (sum, overflow) = total.addingReportingOverflow(reference.length)
+                // Nothing is written of no length: a content of such references would never end.
+                guard !overflow, sum <= content.length, reference.length > 0 else {
+                    throw FormatError("a content", "it is not \(content.length) bytes long")
+                }
+                guard reference.isZeros || reference.length <= UInt64(PackLayout.maximumFrame)
+                else { throw FormatError("a content", "one of its chunks is too large") }
+                total = sum
+            }
+            try body(references)
+        }
+        guard total == content.length else {
+            throw FormatError("a content", "it is \(total) bytes long instead of \(content.length)")
+        }
     }
 
     /// Calls `body` with every reference that a content is made of, nodes before what they list.
@@ -45,7 +59,7 @@ extension ChunkReader {
         }
     }
 
-    private func children(_ node: ChunkReference, _ depth: UInt8) throws -> [ChunkReference] {
+    func children(_ node: ChunkReference, _ depth: UInt8) throws -> [ChunkReference] {
         var children: [ChunkReference] = []
         try read([node], role: .node) { bytes, _ in
             children = try NodeFormat.decode(

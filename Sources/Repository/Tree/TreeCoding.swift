@@ -77,8 +77,18 @@ public struct TreeEncoder {
 /// Reads a tree's entry list piece by piece.
 ///
 /// Refuses what no capture writes and a restore could be harmed by: paths out of order, absolute, or
-/// with empty, `.` or `..` components or zero bytes; link targets with zero bytes; unknown types.
+/// with empty, `.` or `..` components or zero bytes; link targets with zero bytes; unknown types;
+/// entries of more than ``largestEntry`` bytes.
 public struct TreeDecoder {
+    /// Bytes that one entry may have: a path, and attributes as large as any file system keeps.
+    static let largestEntry = 16 << 20
+
+    /// Where a decoder stands: two that are equal go on equally with equal bytes.
+    struct Position: Hashable {
+        var rest: [UInt8]
+        var previous: [UInt8]?
+    }
+
     private var buffer: [UInt8] = []
     private var position = 0
     private var previous: [UInt8]?
@@ -96,6 +106,9 @@ public struct TreeDecoder {
         buffer.append(contentsOf: bytes)
     }
 
+    /// Where it stands, between two bytes of what it is given.
+    var state: Position { Position(rest: Array(buffer[position...]), previous: previous) }
+
     /// Whether all bytes given have been read as entries.
     public var isAtEnd: Bool { position == buffer.count }
 
@@ -108,9 +121,9 @@ public struct TreeDecoder {
             entry = try read(&reader)
         } catch {
             // Not enough bytes looks like damage until there are none to come: see `finish`.
-            if error.reason == "ends too early" || error.reason.hasPrefix("a length is larger") {
-                return nil
-            }
+            let isShort =
+                error.reason == "ends too early" || error.reason.hasPrefix("a length is larger")
+            if isShort, buffer.count - position <= Self.largestEntry { return nil }
             throw error
         }
         try check(entry)

@@ -103,6 +103,8 @@ enum NodeFormat {
         }
         var references: [ChunkReference] = []
         while !reader.isAtEnd { references.append(try read(&reader)) }
+        // A tree of nodes that list nothing would never end.
+        guard !references.isEmpty else { throw FormatError(object, "it lists nothing") }
         return references
     }
 
