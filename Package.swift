@@ -40,8 +40,6 @@ let package = Package(
         // a header of static inline functions.
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(
-            name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
-        .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
             name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -70,7 +68,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Workloads",
-            dependencies: ["Model", "Engine", "CLibarchive", "CSQLite", "CLinux"],
+            dependencies: ["Model", "Engine", "CSQLite", "CLinux"],
             swiftSettings: settings),
         .target(
             name: "Catalog", dependencies: ["Model", "Engine", "CSQLite"], swiftSettings: settings),

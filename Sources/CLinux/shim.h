@@ -73,6 +73,10 @@ static inline int dr_open_beneath(int directory, const char *path, uint64_t flag
 /// What fcntl.h shows only under _GNU_SOURCE; the same on every architecture but alpha and parisc.
 static const int dr_O_PATH = 010000000;
 static const int dr_AT_EMPTY_PATH = 0x1000;
+/// Makes a hole of a range of a file, whose size stays.
+static inline int dr_punch_hole(int descriptor, off_t offset, off_t length) {
+    return (int)syscall(SYS_fallocate, descriptor, 3 /* PUNCH_HOLE | KEEP_SIZE */, offset, length);
+}
 static inline int dr_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 static int dr_signal_pipe = -1;
 static volatile sig_atomic_t dr_signal_seen = 0;

@@ -32,14 +32,6 @@ public struct SnapshotFilter: Sendable, Hashable {
     }
 }
 
-/// What a person has said about a snapshot.
-public enum SnapshotMark: String, Sendable, Hashable, Codable, CaseIterable {
-    /// Retention never removes it.
-    case pinned
-    /// It is suspicious, and good all the same.
-    case accepted
-}
-
 extension Catalog {
     /// Remembers a snapshot that is in the repository; the same one again replaces the first.
     public func record(snapshot: SnapshotRecord) async throws {
@@ -126,37 +118,6 @@ extension Catalog {
                 try database.run("DELETE FROM marks WHERE snapshot = ?", .text("\(snapshot)"))
             }
         }
-    }
-
-    /// Sets a mark, with the reason a person gave.
-    public func mark(
-        _ snapshot: SnapshotID, as mark: SnapshotMark, reason: String, at moment: Timestamp
-    ) async throws {
-        try await perform { database in
-            try database.run(
-                "INSERT OR REPLACE INTO marks (snapshot, mark, reason, at) VALUES (?, ?, ?, ?)",
-                .text("\(snapshot)"), .text(mark.rawValue), .text(reason),
-                .integer(moment.nanoseconds))
-        }
-    }
-
-    /// Takes a mark away; one that is not set is no error.
-    public func unmark(_ snapshot: SnapshotID, _ mark: SnapshotMark) async throws {
-        try await perform { database in
-            try database.run(
-                "DELETE FROM marks WHERE snapshot = ? AND mark = ?", .text("\(snapshot)"),
-                .text(mark.rawValue))
-        }
-    }
-
-    /// The snapshots that have a mark.
-    public func snapshots(marked mark: SnapshotMark) async throws -> Set<SnapshotID> {
-        let ids = try await perform { database in
-            try database.rows(
-                "SELECT snapshot FROM marks WHERE mark = ?", [.text(mark.rawValue)]
-            ) { $0.text(0) }
-        }
-        return Set(ids.compactMap { SnapshotID($0) })
     }
 
     /// This machine's name as a writer into the repository; made when first asked for.

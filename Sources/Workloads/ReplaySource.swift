@@ -30,17 +30,17 @@ public struct TreeReplayOptions: Sendable, Hashable {
     public var owners: Bool
     /// Entries of the target that the tree does not hold are an error unless this is set.
     public var allowNonEmptyTarget: Bool
-    /// Only what lies at or under this path of the tree; empty for all.
-    public var only: [UInt8]
+    /// What lies at this path of the tree comes back as the target itself; empty for all of it.
+    public var root: [UInt8]
 
     public init(
         privilegedMetadata: Bool = true, owners: Bool = true, allowNonEmptyTarget: Bool = false,
-        only: [UInt8] = []
+        root: [UInt8] = []
     ) {
         self.privilegedMetadata = privilegedMetadata
         self.owners = owners
         self.allowNonEmptyTarget = allowNonEmptyTarget
-        self.only = only
+        self.root = root
     }
 }
 

@@ -56,8 +56,11 @@ import Testing
                 try await ids(SnapshotFilter(idPrefix: String(all[2].description.prefix(20))))
                     == [all[2]])
             // A person's word makes a suspicious one good, until it is forgotten.
-            try await catalog.mark(
-                all[4], as: .accepted, reason: "table was dropped", at: Samples.moment)
+            let accepted = MarkedSnapshot(
+                snapshot: all[4], mark: .accepted, reason: "table was dropped", at: Samples.moment)
+            try await catalog.replace(marks: [accepted], read: [.zero: 7])
+            #expect(try await catalog.marks() == [accepted])
+            #expect(try await catalog.markedUpTo() == [.zero: 7])
             #expect(try await ids(SnapshotFilter(services: ["a"], onlyGood: true)).first == all[4])
             #expect(try await catalog.snapshots(marked: .accepted) == [all[4]])
             try await catalog.remove(snapshot: all[4])

@@ -130,28 +130,6 @@ struct TreeWriterTests {
         }
     }
 
-    @Test func bringsBackOnlyWhatWasAskedFor() async throws {
-        try await TemporaryDirectory.with("tree") { directory in
-            let target = directory.path("target")
-            var some = options()
-            some.only = Array("a/b".utf8)
-            let writer = try TreeWriter(target: target, options: some)
-            try put(writer, entry("", .directory))
-            try put(writer, entry("a", .directory, mode: 0o711))
-            try put(writer, entry("a/a", .file, links: 3), [1])
-            try put(writer, entry("a/b", .directory))
-            try put(writer, entry("a/b/f", .file, links: 3, hardLink: "a/a"), [1])
-            try put(writer, entry("a/b/g", .file, links: 3, hardLink: "a/a"), [1])
-            try put(writer, entry("a/bc", .file), [1])
-            let summary = try writer.complete()
-            #expect(summary.problems.isEmpty)
-            #expect(try look("\(target)/a").st_mode == 0o40711)
-            #expect(try look("\(target)/a/b/f").st_ino == look("\(target)/a/b/g").st_ino)
-            #expect(access("\(target)/a/a", F_OK) != 0)
-            #expect(access("\(target)/a/bc", F_OK) != 0)
-        }
-    }
-
     @Test func aTreeOfOneFileBecomesThatFile() async throws {
         try await TemporaryDirectory.with("tree") { directory in
             let target = directory.path("missing/above/file")

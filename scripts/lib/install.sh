@@ -2,7 +2,7 @@
 # Installs Debian and Ubuntu packages that are missing, says which and why, and starts no service.
 
 # What the package is built with.
-build_packages=(git pkg-config libzstd-dev libarchive-dev libsqlite3-dev libcurl4-openssl-dev
+build_packages=(git pkg-config libzstd-dev libsqlite3-dev libcurl4-openssl-dev
     libyaml-dev)
 # What tests and the demonstration look at results with, and the servers they start themselves.
 tool_packages=(postgresql sqlite3 curl attr acl zstd)

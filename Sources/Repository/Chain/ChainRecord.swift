@@ -22,6 +22,8 @@ public struct ChainRecord: Codable, Sendable, Hashable {
     public var removed: [SnapshotID]
     /// Newest records seen of the other writers.
     public var heads: [ChainHead]
+    /// What a person said about snapshots; nil where nothing was.
+    public var marks: [ChainMark]?
 
     static let prefix = "writers"
 
@@ -41,6 +43,8 @@ public struct ChainState: Sendable {
     public var expected: Set<SnapshotID> = []
     /// Snapshots that some chain says were removed.
     public var removed: Set<SnapshotID> = []
+    /// What people have said about snapshots, and what they have taken back.
+    public var marks = ChainMarks()
     /// Missing, damaged, replaced or rolled-back records, in words.
     public var findings: [String] = []
 }
@@ -89,6 +93,8 @@ extension BackupRepository {
         }
         for head in known { Self.check(head, records, &state.findings) }
         state.expected.subtract(state.removed)
+        state.marks = ChainMarks(
+            records.values.flatMap { $0.values.map(\.record) }, without: state.removed)
         state.findings = Array(Set(state.findings)).sorted()
         return state
     }
@@ -111,21 +117,18 @@ extension BackupRepository {
     /// Appends a record to a writer's chain.
     ///
     /// - Parameters:
+    ///   - marks: What a person has said about snapshots.
     ///   - known: This writer's own newest head and the newest seen of the others.
     /// - Returns: The heads to remember, and nil when another machine goes on with the same writer
     ///   id, as a clone of this one does: take a new id and call again.
     public func appendToChain(
         writer: WriterID, run: RunID, host: String, at time: Timestamp, added: [SnapshotID],
-        removed: [SnapshotID], known: [ChainHead]
+        removed: [SnapshotID], marks: [MarkChange] = [], known: [ChainHead]
     ) async throws -> [ChainHead]? {
         let own = known.first { $0.writer == writer }
         var heads = Dictionary(known.map { ($0.writer, $0) }) { first, _ in first }
         // Names tell each writer's newest record; only those that are new have to be read.
-        var newest: [WriterID: UInt64] = [:]
-        for object in try await store.list(ChainRecord.prefix) {
-            guard let place = Self.place(of: object.key) else { continue }
-            newest[place.writer] = max(newest[place.writer] ?? 0, place.sequence)
-        }
+        let newest = try await chainLengths()
         if (newest[writer] ?? 0) > (own?.sequence ?? 0) { return nil }
         for (other, sequence) in newest where other != writer {
             if let seen = heads[other], seen.sequence >= sequence { continue }
@@ -136,7 +139,8 @@ extension BackupRepository {
         let record = ChainRecord(
             writer: writer, sequence: (own?.sequence ?? 0) + 1, previous: own?.hash, at: time,
             host: host, run: run, added: added, removed: removed,
-            heads: heads.values.filter { $0.writer != writer }.sorted { $0.writer < $1.writer })
+            heads: heads.values.filter { $0.writer != writer }.sorted { $0.writer < $1.writer },
+            marks: marks.isEmpty ? nil : marks.map { ChainMark($0) })
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         let sealed = try SealedRecord.seal(
@@ -146,6 +150,24 @@ extension BackupRepository {
         heads[writer] = ChainHead(
             writer: writer, sequence: record.sequence, hash: Self.hash(sealed))
         return heads.values.sorted { $0.writer < $1.writer }
+    }
+
+    /// The newest sequence of each writer, as the store lists them.
+    public func chainLengths() async throws -> [WriterID: UInt64] {
+        var newest: [WriterID: UInt64] = [:]
+        for object in try await store.list(ChainRecord.prefix) {
+            guard let place = Self.place(of: object.key) else { continue }
+            newest[place.writer] = max(newest[place.writer] ?? 0, place.sequence)
+        }
+        return newest
+    }
+
+    /// One record of a chain.
+    ///
+    /// - Throws: ``FormatError`` when it is damaged, ``ObjectMissing`` when it is not there.
+    public func chainRecord(_ writer: WriterID, _ sequence: UInt64) async throws -> ChainRecord {
+        let key = ChainRecord.objectKey(writer, sequence)
+        return try Self.decode(try await store.get(key, .whole), key, secrets)
     }
 
     private static func place(of key: ObjectKey) -> (writer: WriterID, sequence: UInt64)? {

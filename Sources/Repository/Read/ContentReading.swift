@@ -59,7 +59,7 @@ extension ChunkReader {
         }
     }
 
-    private func children(_ node: ChunkReference, _ depth: UInt8) throws -> [ChunkReference] {
+    func children(_ node: ChunkReference, _ depth: UInt8) throws -> [ChunkReference] {
         var children: [ChunkReference] = []
         try read([node], role: .node) { bytes, _ in
             children = try NodeFormat.decode(

@@ -83,6 +83,12 @@ public struct TreeDecoder {
     /// Bytes that one entry may have: a path, and attributes as large as any file system keeps.
     package static let largestEntry = 16 << 20
 
+    /// Where a decoder stands: two that are equal go on equally with equal bytes.
+    struct Position: Hashable {
+        var rest: [UInt8]
+        var previous: [UInt8]?
+    }
+
     private var buffer: [UInt8] = []
     private var position = 0
     private var previous: [UInt8]?
@@ -99,6 +105,9 @@ public struct TreeDecoder {
         }
         buffer.append(contentsOf: bytes)
     }
+
+    /// Where it stands, between two bytes of what it is given.
+    var state: Position { Position(rest: Array(buffer[position...]), previous: previous) }
 
     /// Whether all bytes given have been read as entries.
     public var isAtEnd: Bool { position == buffer.count }

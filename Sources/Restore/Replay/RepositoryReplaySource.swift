@@ -33,26 +33,24 @@ public final class RepositoryReplaySource: ReplaySource {
     }
 
     public func stream(_ part: String, to descriptor: Int32) async throws -> UInt64 {
-        let content = try self.part(part, [.document, .stream, .disk]).content
-        return try await blocking { source in
-            let zeros = [UInt8](repeating: 0, count: 1 << 16)
+        try await write(try self.part(part, [.document, .stream, .disk]).content, to: descriptor)
+    }
+
+    /// Writes a content of the snapshot to `descriptor` from beginning to end, verified as it goes:
+    /// a part, or a file of a tree.
+    ///
+    /// Holes are written as zeros, except into a regular file that was empty.
+    ///
+    /// - Returns: The number of bytes.
+    public func write(_ content: ContentReference, to descriptor: Int32) async throws -> UInt64 {
+        try await blocking { source in
+            let output = ContentOutput(descriptor)
             try source.reader(32 << 20).stream(content) { bytes, length in
                 try source.checkCancelled()
-                if let bytes {
-                    try Self.write(bytes, to: descriptor)
-                } else {
-                    var left = length
-                    while left > 0 {
-                        let count = Int(min(left, UInt64(zeros.count)))
-                        try zeros.withUnsafeBytes {
-                            try Self.write(
-                                UnsafeRawBufferPointer(rebasing: $0[..<count]), to: descriptor)
-                        }
-                        left -= UInt64(count)
-                    }
-                }
+                try output.write(bytes, length)
                 source.advance(ByteCount(length))
             }
+            try output.finish()
             return content.length
         }
     }
@@ -88,18 +86,6 @@ public final class RepositoryReplaySource: ReplaySource {
 
     private func checkCancelled() throws {
         if cancelled.load(ordering: .relaxed) { throw CancellationError() }
-    }
-
-    private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-            if count >= 0 {
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            } else if errno != EINTR {
-                throw SystemError.last("write", "").failure(side: .target)
-            }
-        }
     }
 
     /// Runs `body` on a blocking thread; cancelling the task makes it stop at the next chunk.

@@ -17,7 +17,8 @@ final class TreeReplay {
     private let reader: ChunkReader
     private let storage: StorageOrderReader
     private let writer: TreeWriter
-    private let only: [UInt8]
+    private var subtree: Subtree
+    private var hasRoot = false
     private let advance: @Sendable (ByteCount) -> Void
     private var window: FileWindow
     private var wanted: [WantedChunk] = []
@@ -30,7 +31,7 @@ final class TreeReplay {
         self.reader = reader
         self.storage = storage
         writer = try TreeWriter(target: target, options: options)
-        only = options.only
+        subtree = Subtree(root: options.root)
         self.advance = advance
         window = FileWindow(writer: writer, advance: advance)
     }
@@ -38,12 +39,25 @@ final class TreeReplay {
     func replay(_ tree: ContentReference, cancelled: () throws -> Void) throws
         -> TreeReplaySummary
     {
-        let cursor = try TreeCursor(tree, reader: reader)
+        var last: [UInt8] = []
         do {
-            while let entry = try cursor.next() {
-                guard isWanted(entry.path) else { continue }
-                try cancelled()
-                try place(entry)
+            do {
+                let cursor = try TreeCursor(tree, reader: reader)
+                while let entry = try cursor.next() {
+                    guard let wanted = subtree.entry(entry) else {
+                        if subtree.isPast(entry.path) { break }
+                        continue
+                    }
+                    try cancelled()
+                    last = wanted.path
+                    hasRoot = true
+                    try place(wanted)
+                }
+            } catch  where hasRoot && Self.isDamage(error) {
+                // What came before is whole and comes back; what comes behind nobody knows.
+                writer.report(
+                    "the list of entries is damaged behind it, the rest did not come back: "
+                        + "\(error)", at: last)
             }
             try sendWindow()
         } catch {
@@ -51,17 +65,24 @@ final class TreeReplay {
             throw error
         }
         underWay?.wait()
+        guard hasRoot else {
+            throw Failure(
+                .failed, "the snapshot has no \(printable(subtree.root))",
+                hint: "dr find tells which snapshots have it", side: .repository)
+        }
         return try writer.complete()
     }
 
-    /// What is asked for, what lies below it, and the directories above it.
-    private func isWanted(_ path: [UInt8]) -> Bool {
-        if only.isEmpty || path.isEmpty || path == only { return true }
-        let slash = [UInt8(ascii: "/")]
-        return path.starts(with: only + slash) || only.starts(with: path + slash)
+    /// Whether an error is about bytes of the repository, not about the target.
+    private static func isDamage(_ error: any Error) -> Bool {
+        if error is FormatError || error is ObjectMissing { return true }
+        return (error as? Failure)?.code == .damaged
     }
 
     private func place(_ entry: TreeEntry) throws {
+        if entry.type == .file, entry.content.length != entry.size {
+            return writer.report("refused, its size is not that of its content", at: entry.path)
+        }
         guard let handle = try writer.begin(entry) else { return }
         var position: UInt64 = 0
         var count = 0
@@ -85,7 +106,7 @@ final class TreeReplay {
                     }
                 }
             }
-        } catch let error as FormatError {
+        } catch  where Self.isDamage(error) {
             // The file's list of chunks is damaged: the file is lost, the rest is not.
             window.fail(file: file, error)
         }

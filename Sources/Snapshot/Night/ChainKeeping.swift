@@ -11,15 +11,16 @@ struct ChainKeeping {
     ///
     /// Another machine may use the same writer id, as a clone of this one or of its catalog does:
     /// then this one takes a new id, whose chain begins with this record.
-    func append(run: RunRecord, at time: Timestamp, added: [SnapshotID], removed: [SnapshotID] = [])
-        async throws
-    {
+    func append(
+        run: RunRecord, at time: Timestamp, added: [SnapshotID] = [], removed: [SnapshotID] = [],
+        marks: [MarkChange] = []
+    ) async throws {
         var writer = try await catalog.writer()
         for _ in 0..<3 {
             let known = try await catalog.chainHeads()
             if let heads = try await repository.appendToChain(
                 writer: writer, run: run.id, host: run.host, at: time, added: added,
-                removed: removed, known: known)
+                removed: removed, marks: marks, known: known)
             {
                 return try await catalog.remember(chainHeads: heads)
             }

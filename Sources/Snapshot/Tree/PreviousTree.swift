@@ -15,9 +15,11 @@ final class PreviousTree {
     }
 
     /// The entry at `path`, which must not stand before the last one asked for.
-    func entry(at path: [UInt8]) throws -> TreeEntry? {
+    ///
+    /// From where the past is damaged on it is as if there were none: everything is read again.
+    func entry(at path: [UInt8]) -> TreeEntry? {
         while let entry = current, TreeOrder.precedes(entry.path, path) {
-            current = try cursor.next()
+            current = try? cursor.next()
         }
         guard let entry = current, entry.path == path else { return nil }
         return entry

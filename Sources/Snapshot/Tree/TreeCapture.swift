@@ -16,7 +16,7 @@ final class TreeCapture {
     private static let settleTime = TimeSpan(seconds: 2)
 
     /// What stands between the walk and the entry list, waiting for its content.
-    private enum Pending {
+    enum Pending {
         case ready(TreeEntry)
         /// Its content is the next one to come; `link` remembers it for hard links.
         case content(TreeEntry, link: LinkKey?)
@@ -26,7 +26,7 @@ final class TreeCapture {
         case discard
     }
 
-    private struct LinkKey: Hashable {
+    struct LinkKey: Hashable {
         var device: UInt64
         var inode: UInt64
     }
@@ -34,19 +34,19 @@ final class TreeCapture {
     private let contents: ContentWriter
     private let list: ContentWriter
     private var encoder = TreeEncoder()
-    private let previous: PreviousTree?
-    private let options: TreeCaptureOptions
-    private let exclude: [GlobPattern]
-    private let cancelled: () throws -> Void
+    let previous: PreviousTree?
+    let options: TreeCaptureOptions
+    let exclude: [GlobPattern]
+    let cancelled: () throws -> Void
     private let advance: (ByteCount) -> Void
-    private var pending: [Pending] = []
-    private var pendingHead = 0
+    var pending: [Pending] = []
+    var pendingHead = 0
     private var arrived: [ContentReference] = []
     private var arrivedHead = 0
     private var firstNames: [LinkKey: [UInt8]] = [:]
     private var linkContents: [LinkKey: ContentReference] = [:]
-    private var rootDevice: dev_t = 0
-    private var rootPath: [UInt8] = []
+    var rootDevice: dev_t = 0
+    var rootPath: [UInt8] = []
 
     private(set) var files: UInt64 = 0
     private(set) var filesUnchanged: UInt64 = 0
@@ -76,7 +76,7 @@ final class TreeCapture {
     /// Bytes of plaintext that were new to the repository.
     var bytesNew: UInt64 { contents.newBytes + list.newBytes }
 
-    /// Captures what is at `path`: a directory, or a single file as a tree of one entry below a root.
+    /// Captures what is at `path`: a directory, or a single file as a tree that is nothing else.
     ///
     /// - Returns: The content of the entry list.
     func capture(_ path: String) throws -> ContentReference {
@@ -85,16 +85,17 @@ final class TreeCapture {
         guard root >= 0 else {
             throw SystemError.last("open", path).failure(side: .source)
         }
-        defer { close(root) }
         var status = stat()
         guard fstat(root, &status) == 0 else {
+            close(root)
             throw SystemError.last("fstat", path).failure(side: .source)
         }
         rootDevice = status.st_dev
         if status.st_mode & S_IFMT == S_IFDIR {
-            try directory(root, path: [], status: status)
+            try walk(from: root, status: status)
         } else {
-            try single(root, path: path, status: status)
+            close(root)
+            try single(path)
         }
         try contents.drain()
         try settle()
@@ -110,87 +111,9 @@ final class TreeCapture {
         return tree
     }
 
-    /// A file alone: its directory's name and owner, and the file under its own name.
-    private func single(_ descriptor: Int32, path: String, status: stat) throws {
-        var root = TreeEntry(path: [], type: .directory)
-        root.mode = 0o755
-        put(.ready(root))
-        let name = Array(path.utf8).split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
-        let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        let directory = dr_openat(
-            AT_FDCWD, parent.isEmpty ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-        guard directory >= 0 else { throw SystemError.last("open", parent).failure(side: .source) }
-        defer { close(directory) }
-        try entry(ListedEntry(name: name, status: status), in: directory, path: name)
-    }
+    // MARK: Files
 
-    // MARK: The walk
-
-    private func directory(_ descriptor: Int32, path: [UInt8], status: stat) throws {
-        var entry = TreeEntry(at: path, .directory, status)
-        attachAttributes(of: descriptor, to: &entry, unlessKnownFrom: try previous?.entry(at: path))
-        put(.ready(entry))
-        if options.oneFileSystem && status.st_dev != rootDevice { return }
-        let shown = shownPath(path)
-        let children: [ListedEntry]
-        do throws(SystemError) {
-            children = try DirectoryListing.read(descriptor, path: shown) { name, number in
-                omit(path.isEmpty ? name : path + [47] + name, number)
-            }
-        } catch {
-            omit(path, error.number)
-            return
-        }
-        for child in children {
-            try cancelled()
-            let childPath = path.isEmpty ? child.name : path + [UInt8(ascii: "/")] + child.name
-            if !exclude.isEmpty {
-                let whole = rootPath + [UInt8(ascii: "/")] + childPath
-                if exclude.contains(where: { $0.matches(whole) }) { continue }
-            }
-            try self.entry(child, in: descriptor, path: childPath)
-        }
-    }
-
-    private func entry(_ listed: ListedEntry, in directory: Int32, path: [UInt8]) throws {
-        let status = listed.status
-        switch status.st_mode & S_IFMT {
-        case S_IFREG: try file(listed, in: directory, path: path)
-        case S_IFDIR:
-            let descriptor = withName(listed.name) {
-                dr_openat(directory, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
-            }
-            guard descriptor >= 0 else { return omit(path, errno) }
-            defer { close(descriptor) }
-            try self.directory(descriptor, path: path, status: status)
-        case S_IFLNK:
-            guard
-                let target = readSymlink(listed.name, in: directory, length: Int(status.st_size))
-            else { return omit(path, errno) }
-            var entry = TreeEntry(at: path, .symlink, status)
-            entry.linkTarget = target
-            attachAttributes(listed.name, in: directory, to: &entry)
-            put(.ready(entry))
-        case S_IFIFO: special(listed, .fifo, in: directory, path: path)
-        case S_IFCHR: special(listed, .characterDevice, in: directory, path: path)
-        case S_IFBLK: special(listed, .blockDevice, in: directory, path: path)
-        // A socket is made by the program that listens on it: never data.
-        default: break
-        }
-        if pending.count - pendingHead > 2048 { try settle() }
-    }
-
-    private func special(
-        _ listed: ListedEntry, _ type: EntryType, in directory: Int32, path: [UInt8]
-    ) {
-        var entry = TreeEntry(at: path, type, listed.status)
-        let device = listed.status.st_rdev
-        entry.deviceNumber = (dr_major(device), dr_minor(device))
-        attachAttributes(listed.name, in: directory, to: &entry)
-        put(.ready(entry))
-    }
-
-    private func file(_ listed: ListedEntry, in directory: Int32, path: [UInt8]) throws {
+    func file(_ listed: ListedEntry, in directory: Int32, path: [UInt8]) throws {
         let status = listed.status
         files += 1
         let link =
@@ -203,7 +126,7 @@ final class TreeCapture {
             return
         }
         if let link { firstNames[link] = path }
-        if let known = try previous?.entry(at: path), isUnchanged(known, status) {
+        if let known = previous?.entry(at: path), isUnchanged(known, status) {
             var entry = TreeEntry(at: path, .file, status)
             entry.attributes = known.attributes
             entry.content = known.content
@@ -289,7 +212,7 @@ final class TreeCapture {
 
     // MARK: Entries
 
-    private func attachAttributes(
+    func attachAttributes(
         of descriptor: Int32, to entry: inout TreeEntry, unlessKnownFrom known: TreeEntry?
     ) {
         if let known, let previous, known.inode == entry.inode, known.changed == entry.changed,
@@ -305,7 +228,7 @@ final class TreeCapture {
         }
     }
 
-    private func attachAttributes(_ name: [UInt8], in directory: Int32, to entry: inout TreeEntry) {
+    func attachAttributes(_ name: [UInt8], in directory: Int32, to entry: inout TreeEntry) {
         do throws(SystemError) {
             entry.attributes = try EntryMetadata.attributes(ofEntry: name, in: directory)
         } catch {
@@ -313,10 +236,10 @@ final class TreeCapture {
         }
     }
 
-    private func put(_ item: Pending) { pending.append(item) }
+    func put(_ item: Pending) { pending.append(item) }
 
     /// Writes all entries whose content has come.
-    private func settle() throws {
+    func settle() throws {
         if arrivedHead == arrived.count {
             arrived.removeAll(keepingCapacity: true)
             arrivedHead = 0
@@ -371,18 +294,18 @@ final class TreeCapture {
 
     // MARK: What is left out
 
-    private func omit(_ path: [UInt8], _ number: Int32, what: String = "") {
+    func omit(_ path: [UInt8], _ number: Int32, what: String = "") {
         let reason = String(cString: strerror(number))
         note("\(shownPath(path)): \(what.isEmpty ? "" : what + ": ")\(reason)")
     }
 
-    private func note(_ text: String) {
+    func note(_ text: String) {
         omitted += 1
         // A night that cannot read a million files says so, and names the first of them.
         if omissions.count < 100 { omissions.append(text) }
     }
 
-    private func shownPath(_ path: [UInt8]) -> String {
+    func shownPath(_ path: [UInt8]) -> String {
         printable(path.isEmpty ? rootPath : rootPath + [UInt8(ascii: "/")] + path)
     }
 }

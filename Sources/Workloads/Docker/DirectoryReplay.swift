@@ -8,6 +8,8 @@ struct DirectoryReplay {
     let source: any ReplaySource
     /// The target's directory.
     let directory: String
+    /// Devices, setuid bits and privileged attributes come back too.
+    var privilegedMetadata = false
 
     private static let prefix = "write:"
 
@@ -51,7 +53,8 @@ struct DirectoryReplay {
             }
             return ReplayOutcome(bytes: ByteCount(UInt64(bytes.count)))
         case .tree:
-            let options = TreeReplayOptions(privilegedMetadata: false, owners: geteuid() == 0)
+            let options = TreeReplayOptions(
+                privilegedMetadata: privilegedMetadata, owners: geteuid() == 0)
             let summary = try await StagedTree(source: source, part: name, path: path)
                 .replay(options)
             return ReplayOutcome(

@@ -58,7 +58,9 @@ public struct DockerDriver: WorkloadDriver {
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> ReplayOutcome {
         if case .directory(let path) = target {
-            return try await DirectoryReplay(source: source, directory: path).perform(step)
+            return try await DirectoryReplay(
+                source: source, directory: path, privilegedMetadata: context.privilegedMetadata
+            ).perform(step)
         }
         context.report(step.title)
         return try await DockerReplay(

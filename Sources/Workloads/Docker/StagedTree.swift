@@ -1,6 +1,5 @@
 import CLinux
 import Engine
-import FoundationEssentials
 import Glibc
 import Model
 
@@ -34,7 +33,7 @@ struct StagedTree {
                 case .taken: throw PlaceState.failure(path)
                 }
             } catch let error as SystemError { throw error.failure(side: .target) }
-            try Self.remove(staging)
+            try TreeRemoval.remove(staging)
             return false
         }
         // Nothing can be put in the place of a mounted file system but its content.
@@ -51,19 +50,9 @@ struct StagedTree {
         } catch {
             // What is left is only in the way; the error is what counts.
             await Task {
-                _ = try? await BlockingPool.shared.run { try Self.remove(staging) }
+                _ = try? await BlockingPool.shared.run { try TreeRemoval.remove(staging) }
             }.value
             throw error
-        }
-    }
-
-    private static func remove(_ path: String) throws {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        do { try FileManager.default.removeItem(atPath: path) } catch {
-            throw Failure(
-                .failed, "\(path) is left from an earlier attempt and cannot be removed",
-                cause: "\(error)", side: .target)
         }
     }
 }

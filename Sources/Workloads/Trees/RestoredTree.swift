@@ -5,13 +5,15 @@ import Model
 
 /// A tree that is brought back beside its place and moved there when whole, so that nothing half
 /// done ever has its name, and what was there can be moved aside.
-struct RestoredTree: Sendable {
-    let path: String
+package struct RestoredTree: Sendable {
+    package let path: String
 
-    enum State { case absent, emptyDirectory, directory, other }
+    package init(path: String) { self.path = path }
+
+    package enum State { case absent, emptyDirectory, directory, other }
 
     /// What is at the path now; a link counts as something other than a directory.
-    var state: State {
+    package var state: State {
         var status = stat()
         guard lstat(path, &status) == 0 else { return errno == ENOENT ? .absent : .other }
         guard status.st_mode & S_IFMT == S_IFDIR else { return .other }
@@ -22,7 +24,7 @@ struct RestoredTree: Sendable {
     /// Brings the part back.
     ///
     /// - Returns: What came back, and where what was there is now.
-    func replay(
+    package func replay(
         _ part: String, from source: any ReplaySource, options: TreeReplayOptions, replace: Bool
     ) async throws -> (summary: TreeReplaySummary, aside: String?) {
         let shown = printable(path.utf8)
@@ -82,56 +84,5 @@ enum AsideName {
         clock_gettime(CLOCK_REALTIME, &now)
         let text = Timestamp(seconds: now.tv_sec, nanoseconds: 0).description
         return text.filter { $0 != "-" && $0 != ":" }
-    }
-}
-
-/// Removes a directory and everything in it, following no link and crossing no file system.
-enum TreeRemoval {
-    static func remove(_ path: String) throws {
-        let slash = path.lastIndex(of: "/")
-        let above = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let name = Array((slash.map { path[path.index(after: $0)...] } ?? path[...]).utf8)
-        let parent = dr_openat(AT_FDCWD, above, dr_O_PATH | O_DIRECTORY | O_CLOEXEC, 0)
-        if parent < 0 {
-            if errno == ENOENT { return }
-            throw SystemError.last("open", above).failure(side: .target)
-        }
-        defer { close(parent) }
-        do { try remove(name, in: parent, device: nil) } catch {
-            throw error.failure(side: .target)
-        }
-    }
-
-    private static func remove(_ name: [UInt8], in parent: Int32, device: dev_t?)
-        throws(SystemError)
-    {
-        if EntryName.withCString(name, { unlinkat(parent, $0, 0) }) == 0 { return }
-        let number = dr_errno()
-        if number == ENOENT { return }
-        guard number == EISDIR || number == EPERM else { throw .last("unlink", bytes: name) }
-        let directory = EntryName.withCString(name) {
-            dr_openat(parent, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
-        }
-        if directory < 0 { throw .last("open", bytes: name) }
-        var status = stat()
-        guard fstat(directory, &status) == 0, device == nil || device == status.st_dev,
-            let entries = fdopendir(directory)
-        else {
-            _ = close(directory)
-            throw SystemError("rmdir", path: String(decoding: name, as: UTF8.self), number: EXDEV)
-        }
-        defer { closedir(entries) }
-        while let entry = readdir(entries) {
-            let child = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: UInt8.self, capacity: 256) {
-                    Array(UnsafeBufferPointer(start: $0, count: strlen($0)))
-                }
-            }
-            if child == [46] || child == [46, 46] { continue }
-            try remove(child, in: directory, device: status.st_dev)
-        }
-        if EntryName.withCString(name, { unlinkat(parent, $0, AT_REMOVEDIR) }) != 0 {
-            throw .last("rmdir", bytes: name)
-        }
     }
 }

@@ -53,6 +53,14 @@ struct TreeTarget: Sendable {
         throw .last("open", path)
     }
 
+    /// Makes durable what was written beside it: a target that is no directory.
+    func synchronizeParent() throws(SystemError) {
+        let descriptor = dr_openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        if descriptor < 0 { throw .last("open", path) }
+        defer { _ = Glibc.close(descriptor) }
+        if dr_syncfs(descriptor) != 0 { throw .last("syncfs", path) }
+    }
+
     private func open() -> Int32 {
         EntryName.withCString(name) {
             dr_openat(parent, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)

@@ -60,20 +60,22 @@ public final class TreeWriter: Sendable {
 
     /// Makes the entry; a regular file, of its full size and all hole, is returned to be written.
     ///
-    /// Nothing is returned for other entries, for a hard link to a file that exists already, for
-    /// what lies outside `options.only`, and for an entry that was refused: its content is not
-    /// written. A hard link whose first name was not made in this run comes back as a file of its
+    /// Nothing is returned for other entries, for a hard link to a file that exists already, and for
+    /// an entry that was refused: its content is not written. A hard link whose first name was not made in this run comes back as a file of its
     /// own and is returned. First names are remembered for entries whose `linkCount` is not 1.
-    public func begin(_ entry: TreeEntry) throws -> FileHandle? {
-        if let reason = EntryName.refusal(of: entry.path) {
+    ///
+    /// - Parameter linksBringContent: False for entries of an archive, where a hard link is a name
+    ///   and nothing else: one whose first name was not made in this run is refused. A link count
+    ///   of 0 then means that nobody knows it.
+    public func begin(_ entry: TreeEntry, linksBringContent: Bool = true) throws -> FileHandle? {
+        if let reason = refusal(of: entry) {
             tally.problem(entry.path, "refused, \(reason)")
             return nil
         }
-        guard isWanted(entry) else { return nil }
         do throws(SystemError) {
             let result: Result<FileHandle?, SystemError> = state.withLock { state in
                 do throws(SystemError) {
-                    return .success(try begin(entry, &state))
+                    return .success(try begin(entry, &state, linksBringContent))
                 } catch {
                     return .failure(error)
                 }
@@ -92,7 +94,9 @@ public final class TreeWriter: Sendable {
         _ handle: FileHandle, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
     ) throws {
         var rest = bytes
-        var position = off_t(offset)
+        guard var position = off_t(exactly: offset) else {
+            throw SystemError("pwrite", path: target.path, number: EFBIG).failure(side: .target)
+        }
         while let base = rest.baseAddress, !rest.isEmpty {
             let count = pwrite(handle.descriptor, base, rest.count, position)
             if count >= 0 {
@@ -123,22 +127,32 @@ public final class TreeWriter: Sendable {
         tally.made(.file)
     }
 
-    /// Gives up a file whose content could not be read: it is removed and named as a problem.
+    /// Adds a problem to the summary: something about `path` that did not come back as it was.
+    public func report(_ problem: String, at path: [UInt8]) { tally.problem(path, problem) }
+
+    /// Gives up a file whose content could not be read: it is removed under all its names, each of
+    /// which is named as a problem.
     public func abandon(_ handle: FileHandle, _ entry: TreeEntry, reason: String) {
-        tally.problem(entry.path, reason)
-        // Whatever becomes of the name, the wrong bytes are gone.
+        // Whatever becomes of the names, the wrong bytes are gone.
         _ = ftruncate(handle.descriptor, 0)
+        let others = state.withLock { $0.links.forget(entry.path, handle.descriptor) }
         _ = close(handle.descriptor)
-        state.withLock { state in
-            state.links.forget(entry.path)
-            guard !entry.path.isEmpty else {
-                _ = EntryName.withCString(target.name) { unlinkat(target.parent, $0, 0) }
-                return
-            }
-            if (try? state.stack?.go(to: Self.parent(of: entry.path))) == nil { return }
-            guard let directory = state.stack?.current else { return }
-            _ = EntryName.withCString(entry.name) { unlinkat(directory, $0, 0) }
+        for path in [entry.path] + others {
+            tally.problem(path, reason)
+            state.withLock { remove(path, &$0) }
         }
+    }
+
+    private func remove(_ path: [UInt8], _ state: inout State) {
+        guard !path.isEmpty else {
+            _ = EntryName.withCString(target.name) { unlinkat(target.parent, $0, 0) }
+            return
+        }
+        let parent = Self.parent(of: path)
+        if (try? state.stack?.go(to: parent)) == nil { return }
+        guard let directory = state.stack?.current else { return }
+        let name = parent.isEmpty ? path[...] : path[(parent.count + 1)...]
+        _ = EntryName.withCString(name) { unlinkat(directory, $0, 0) }
     }
 
     /// Gives directories their metadata and makes all of it durable.
@@ -152,7 +166,7 @@ public final class TreeWriter: Sendable {
                 if let root = state.stack?.root {
                     if dr_syncfs(root) != 0 { throw .last("syncfs", target.path) }
                 } else {
-                    sync()
+                    try target.synchronizeParent()
                 }
                 return nil
             } catch { return error }
@@ -163,13 +177,22 @@ public final class TreeWriter: Sendable {
 
     // MARK: Entries
 
-    private func begin(_ entry: TreeEntry, _ state: inout State) throws(SystemError)
-        -> FileHandle?
-    {
+    private func refusal(of entry: TreeEntry) -> String? {
+        if let reason = EntryName.refusal(of: entry.path) { return reason }
+        if entry.size > UInt64(off_t.max) { return "no file can have \(entry.size) bytes" }
+        if entry.linkTarget.contains(0) { return "the link's target holds a zero byte" }
+        if entry.type == .symlink, entry.linkTarget.isEmpty { return "the link leads nowhere" }
+        return nil
+    }
+
+    private func begin(
+        _ entry: TreeEntry, _ state: inout State, _ linksBringContent: Bool
+    ) throws(SystemError) -> FileHandle? {
         if state.stack == nil, !state.isSingleFile {
             if entry.path.isEmpty, entry.type != .directory {
                 state.isSingleFile = true
-                return try make(entry, in: target.parent, named: target.name, isPlain: false)
+                return try make(
+                    entry, in: target.parent, named: target.name, isPlain: false, made: { _ in })
             }
             let (root, isNew) = try target.openDirectory()
             state.stack = try DirectoryStack(root: root, fresh: isNew, metadata: metadata)
@@ -193,20 +216,26 @@ public final class TreeWriter: Sendable {
             tally.made(.directory)
             return nil
         }
-        if entry.type == .file, let first = entry.hardLink,
-            try link(entry, to: first, stack: stack, links: state.links)
-        {
-            tally.made(.file)
-            return nil
+        if entry.type == .file, let first = entry.hardLink {
+            let isMade = try link(
+                entry, to: first, stack: stack, links: state.links,
+                bringsContent: linksBringContent)
+            if isMade {
+                state.links.linked(entry.path, to: first)
+                tally.made(.file)
+            }
+            if isMade || !linksBringContent { return nil }
         }
         let handle = try make(
-            entry, in: stack.current, named: Array(entry.name), isPlain: stack.isPlain)
+            entry, in: stack.current, named: Array(entry.name), isPlain: stack.isPlain,
+            made: { state.links.remember(entry, $0) })
         if let handle { state.links.remember(entry, handle.descriptor) }
         return handle
     }
 
     private func make(
-        _ entry: TreeEntry, in directory: Int32, named name: [UInt8], isPlain: Bool
+        _ entry: TreeEntry, in directory: Int32, named name: [UInt8], isPlain: Bool,
+        made: (Int32) -> Void
     ) throws(SystemError) -> FileHandle? {
         switch entry.type {
         case .directory: return nil
@@ -253,6 +282,7 @@ public final class TreeWriter: Sendable {
         var entry = entry
         if entry.path.isEmpty { entry.path = name }
         metadata.apply(entry, toPath: descriptor, in: directory)
+        made(descriptor)
         _ = close(descriptor)
         tally.made(entry.type)
         return nil
@@ -279,13 +309,18 @@ public final class TreeWriter: Sendable {
 
     /// Makes `entry` another name of the file `first` if that was made in this run.
     ///
-    /// - Returns: False when it must be written as a file of its own.
+    /// - Returns: False when it must be written as a file of its own, or cannot be made at all.
     private func link(
-        _ entry: TreeEntry, to first: [UInt8], stack: DirectoryStack, links: HardLinks
+        _ entry: TreeEntry, to first: [UInt8], stack: DirectoryStack, links: HardLinks,
+        bringsContent: Bool
     ) throws(SystemError) -> Bool {
         guard let file = links.open(first, under: stack.root) else {
-            // Left out on purpose, or else the tree is not what its capture wrote.
-            if options.only.isEmpty {
+            // The tree is not what its capture wrote.
+            if !bringsContent {
+                tally.problem(
+                    entry.path,
+                    "refused, a hard link to \(printable(first)), which was not made in this run")
+            } else {
                 tally.problem(
                     entry.path,
                     "came back as a file of its own, not as a hard link to \(printable(first)), "
@@ -304,21 +339,9 @@ public final class TreeWriter: Sendable {
                     AT_FDCWD, "/proc/self/fd/\(file)", directory, name, AT_SYMLINK_FOLLOW)
             }
             return true
-        } catch  where [EMLINK, EXDEV, EPERM].contains(error.number) {
+        } catch  where bringsContent && [EMLINK, EXDEV, EPERM].contains(error.number) {
             return false
         }
-    }
-
-    private func isWanted(_ entry: TreeEntry) -> Bool {
-        let only = options.only
-        if only.isEmpty || entry.path.isEmpty { return true }
-        let shorter = min(only.count, entry.path.count)
-        guard only.prefix(shorter) == entry.path.prefix(shorter) else { return false }
-        if only.count == entry.path.count { return true }
-        let longer = only.count > entry.path.count ? only : entry.path
-        guard longer[shorter] == EntryName.slash else { return false }
-        // Of what lies above it only the directories.
-        return entry.path.count > only.count || entry.type == .directory
     }
 
     private static func parent(of path: [UInt8]) -> ArraySlice<UInt8> {

@@ -7,6 +7,9 @@ import Workloads
 extension Application {
     var timepiece: SystemTimepiece { SystemTimepiece() }
 
+    /// The time of day.
+    var now: Timestamp { timepiece.wall }
+
     /// Programs of this machine.
     var programs: LocalPrograms { LocalPrograms() }
 

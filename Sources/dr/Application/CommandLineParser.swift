@@ -80,6 +80,8 @@ enum CommandLineParser {
             let names = commands.compactMap { $0.configuration.commandName }
             guard let next = commands.first(where: { $0.configuration.commandName == argument })
             else {
+                // What is no name is an argument of the command that is meant without one.
+                if command.configuration.defaultSubcommand != nil { return }
                 let near = nearestName(to: argument, among: names)
                 let name = printable(argument.utf8)
                 throw Failure(

@@ -4,6 +4,7 @@ import Engine
 import Glibc
 import Model
 public import Repository
+import Snapshot
 
 /// A place looks up chunks in the table that the catalog keeps: the one edge between the two.
 extension ChunkTable: ChunkIndex {}
@@ -38,6 +39,7 @@ extension Application {
             in: store, credential: .password(password))
         let catalog = try await openCatalog(configuration, of: id)
         try await bringUpToDate(catalog, with: repository)
+        try await SnapshotMarking(repository: repository, catalog: catalog).learn()
         let index = try await BlockingPool.shared.run {
             try ChunkTable(at: "\(catalog.directory)/chunks-\(id).sqlite")
         }

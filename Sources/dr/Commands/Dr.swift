@@ -15,6 +15,7 @@ struct Dr: ParsableCommand {
         version: "dr \(Version.current)",
         subcommands: [
             InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
+            FindCommand.self, DiffCommand.self, DumpCommand.self, ExportCommand.self,
             PlanCommand.self, RestoreCommand.self, ReportCommand.self, CheckCommand.self,
             ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
         ])

@@ -1,6 +1,4 @@
 import ArgumentParser
-import Catalog
-import Engine
 import Model
 import Repository
 
@@ -10,14 +8,14 @@ struct ListCommand: ApplicationCommand {
         commandName: "ls", abstract: "Look into a snapshot.",
         discussion: """
             A snapshot has parts: trees of files, dumps, documents. "dr ls 4f2a" lists them, \
-            "dr ls 4f2a:tree/0" the files at the top of one, "dr ls 4f2a:tree/0/etc" those of a \
-            directory in it.
+            "dr ls 4f2a:tree/0" or "dr ls 4f2a:/srv/www" the files at the top of one, \
+            "dr ls site@latest:/srv/www/img" those of a directory in it.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "A snapshot's id or its first digits, a part, a path.",
-            valueName: "snapshot[:part[/path]]"))
+            "A snapshot's id or its first digits, latest, or service@moment; a path in it.",
+            valueName: "snapshot[:path]"))
     var place: String
 
     @Flag(name: [.customLong("recursive"), .customShort("r")], help: "Everything below, too.")
@@ -27,73 +25,46 @@ struct ListCommand: ApplicationCommand {
 
     func run(in application: Application) async throws -> ExitCode {
         let open = try await application.open(try await application.configuration())
-        let halves = place.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let snapshot = try await open.snapshot(String(halves[0]))
-        guard halves.count == 2 else {
+        let reference = SnapshotReference(place)
+        let snapshot = try await open.snapshot(
+            reference.snapshot, now: application.now)
+        guard let text = reference.path else {
             application.output.present(PartList(snapshot: snapshot))
             return .done
         }
-        let (part, path) = try snapshot.part(at: String(halves[1]))
-        let content = part.content
+        let places = try snapshot.places(at: text)
+        var place = places[0]
+        guard place.part.kind == .tree else {
+            throw Failure(
+                .usage,
+                "\(place.part.name) is a \(place.part.kind.rawValue), "
+                    + "there is nothing to list in it",
+                hint: "dr dump \(snapshot.id.short) \(place.part.name) writes it out")
+        }
+        if places.count > 1 { place = try await application.found(text, in: snapshot, open).place }
         let output = application.output
         let isRecursive = isRecursive
-        let found = try await BlockingPool.shared.run {
-            var listing = TreeListing(path: path, isRecursive: isRecursive, output: output)
+        let address = Array(place.part.address.utf8)
+        let slash = UInt8(ascii: "/")
+        let rootName = Array(address[((address.lastIndex(of: slash) ?? -1) + 1)...])
+        let (content, path) = (place.part.content, place.path)
+        let found = try await blockingWork { check in
+            var listing = TreeListing(
+                path: path, rootName: rootName, isRecursive: isRecursive, output: output)
             let reader = open.repository.makeReader(index: open.index, cache: ByteCount(8 << 20))
-            try reader.entries(content) { listing.show($0) }
+            try reader.entries(content) {
+                try check()
+                listing.show($0)
+            }
             listing.finish()
             return listing.foundPath
         }
         guard found else {
             throw Failure(
-                .usage, "there is no \"\(printable(path))\" in \(part.name)",
-                hint: "dr ls \(snapshot.id.short):\(part.name) lists what there is")
+                .usage, "there is no \"\(printable(path))\" in \(place.part.name)",
+                hint: "dr ls \(snapshot.id.short):\(place.part.name) lists what there is")
         }
         return .done
-    }
-}
-
-extension OpenRepository {
-    /// The snapshot that the first digits of an id name.
-    ///
-    /// - Throws: `Failure` with code `usage` when there is none, or more than one.
-    func snapshot(_ prefix: String) async throws -> SnapshotRecord {
-        let digits = prefix.lowercased()
-        let isPlausible = !digits.isEmpty && digits.allSatisfy { $0.isHexDigit && $0.isASCII }
-        let found =
-            isPlausible
-            ? try await catalog.snapshots(SnapshotFilter(idPrefix: digits, limit: 2)) : []
-        guard let snapshot = found.first else {
-            throw Failure(
-                .usage, "there is no snapshot \"\(printable(prefix.utf8))\"",
-                hint: "dr snapshots lists them all")
-        }
-        guard found.count == 1 else {
-            throw Failure(
-                .usage, "more than one snapshot begins with \(digits)",
-                hint: "write more of its digits")
-        }
-        return snapshot
-    }
-}
-
-extension SnapshotRecord {
-    /// The tree and the path in it that `place` names: a part's name, then `/` and a path.
-    func part(at place: String) throws -> (SnapshotPart, path: [UInt8]) {
-        let candidates = parts.filter { place == $0.name || place.hasPrefix($0.name + "/") }
-        guard let part = candidates.max(by: { $0.name.utf8.count < $1.name.utf8.count }) else {
-            throw Failure(
-                .usage, "snapshot \(id.short) has no part \"\(printable(place.utf8))\"",
-                hint: "dr ls \(id.short) lists its parts")
-        }
-        guard part.kind == .tree else {
-            throw Failure(
-                .usage, "\(part.name) is a \(part.kind.rawValue), there is nothing to list in it",
-                hint: "dr ls \(id.short) shows its size")
-        }
-        let path = place.utf8.dropFirst(part.name.utf8.count)
-            .split(separator: UInt8(ascii: "/")).joined(separator: [UInt8(ascii: "/")])
-        return (part, Array(path))
     }
 }
 
@@ -107,6 +78,7 @@ private struct PartList: Presentable {
                     "part": .string($0.name), "kind": .string($0.kind.rawValue),
                     "bytes": .integer(Int64(clamping: $0.bytes.bytes)),
                     "entries": .integer(Int64(clamping: $0.entries)),
+                    "address": .string($0.address),
                 ]
             })
     }

@@ -20,9 +20,8 @@ struct PlanCommand: ApplicationCommand {
 
     func run(in application: Application) async throws -> ExitCode {
         let open = try await application.open(try await application.configuration())
-        let wish = RecoveryWish(
-            services: recovery.services, target: application.target(target),
-            moment: recovery.at, only: recovery.only)
+        let wish = try await recovery.wish(
+            open, target: application.target(target), now: application.now)
         let plan = try await application.prepare(wish, open).plan
         application.output.present(ShownPlan(plan: plan, json: try JSONValue(plan)))
         return .done

@@ -9,7 +9,8 @@ struct RestoreCommand: ApplicationCommand {
         discussion: """
             Shows the plan and what is in its way, asks, brings everything back in the order of \
             its dependencies and ends with a report. Nothing that exists is overwritten without \
-            --replace.
+            --replace. With --path, single files or directories come back: into a directory under \
+            their own last name, to here where they were.
             """)
 
     @OptionGroup var recovery: RecoveryOptions
@@ -24,15 +25,23 @@ struct RestoreCommand: ApplicationCommand {
     @Flag(help: "Replace what exists already.")
     var replace = false
 
+    @Flag(
+        help: """
+            Bring devices, setuid bits and privileged attributes back into a directory too; to \
+            here they always come back.
+            """)
+    var privilegedMetadata = false
+
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(in application: Application) async throws -> ExitCode {
         let output = application.output
         let open = try await application.open(try await application.configuration())
         let progress = ProgressDisplay("restore", on: output)
-        let wish = RecoveryWish(
-            services: recovery.services, target: application.target(target),
-            moment: recovery.at, only: recovery.only, replace: replace)
+        var wish = try await recovery.wish(
+            open, target: application.target(target), now: application.now)
+        wish.replace = replace
+        wish.privilegedMetadata = privilegedMetadata
         let prepared = try await application.prepare(wish, open, progress: progress)
         let plan = prepared.plan
         for line in PlanText(plan, showsSteps: output.manner.verbosity > 0).text

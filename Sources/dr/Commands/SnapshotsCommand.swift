@@ -1,11 +1,29 @@
 import ArgumentParser
 import Catalog
 import Model
+import Snapshot
 
-/// `dr snapshots`.
-struct SnapshotsCommand: ApplicationCommand {
+/// `dr snapshots …`: lists them, and says things about them.
+struct SnapshotsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "snapshots", abstract: "List what is in the repository, newest first.")
+        commandName: "snapshots", abstract: "List what is in the repository, newest first.",
+        subcommands: [
+            SnapshotsListCommand.self, SnapshotsPinCommand.self, SnapshotsUnpinCommand.self,
+            SnapshotsAcceptCommand.self,
+        ],
+        defaultSubcommand: SnapshotsListCommand.self)
+
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+}
+
+/// `dr snapshots list`, or without `list`.
+struct SnapshotsListCommand: ApplicationCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List what is in the repository, newest first.",
+        discussion: """
+            KEPT says why retention keeps a snapshot: the rules of the configuration, a pin, or \
+            that it is the last good one.
+            """)
 
     @Argument(help: ArgumentHelp("Only snapshots of these services.", valueName: "service"))
     var services: [String] = []
@@ -28,61 +46,132 @@ struct SnapshotsCommand: ApplicationCommand {
         let names = services.isEmpty ? nil : services.map { ServiceName($0) }
         let snapshots = try await open.catalog.snapshots(
             SnapshotFilter(services: names, tag: tag, limit: limit))
-        application.output.present(SnapshotList(snapshots: snapshots))
+        var kept: [SnapshotID: [String]] = [:]
+        if open.configuration.retention.isSet {
+            let forgetting = Forgetting(
+                repository: open.repository, catalog: open.catalog, host: application.host,
+                version: Version.current)
+            for decision in try await forgetting.decide(
+                open.configuration.retention, now: application.now)
+            {
+                kept[decision.snapshot] = decision.reasons
+            }
+        }
+        let marks = Dictionary(grouping: try await open.catalog.marks(), by: \.snapshot)
+        application.output.present(
+            SnapshotList(
+                entries: snapshots.map {
+                    SnapshotList.Entry(
+                        snapshot: $0, kept: kept[$0.id], marks: marks[$0.id] ?? [])
+                }))
         return .done
     }
 }
 
-private struct SnapshotList: Presentable {
-    var snapshots: [SnapshotRecord]
+/// `dr snapshots pin`.
+struct SnapshotsPinCommand: ApplicationCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pin", abstract: "Keep snapshots whatever retention says.")
 
-    var json: JSONValue { .array(snapshots.map(document)) }
+    @OptionGroup var named: MarkOptions
+    @OptionGroup(title: "Global options") var global: GlobalOptions
 
-    private func document(_ snapshot: SnapshotRecord) -> JSONValue {
-        func count(_ bytes: ByteCount) -> JSONValue { .integer(Int64(clamping: bytes.bytes)) }
-        return .members([
-            "id": .string("\(snapshot.id)"),
-            "as_of": .string("\(snapshot.asOf)"),
-            "finished": .string("\(snapshot.finished)"),
-            "service": .string(snapshot.service.text),
-            "workload": .string(snapshot.workload.text),
-            "kind": .string(snapshot.kind.rawValue),
-            "host": .string(snapshot.host),
-            "run": .string("\(snapshot.run)"),
-            "state": .string(snapshot.state),
-            "consistency": .string(snapshot.consistency.rawValue),
-            "bytes": count(snapshot.statistics.bytes),
-            "bytes_new": count(snapshot.statistics.bytesNew),
-            "bytes_stored": count(snapshot.statistics.bytesStored),
-            "tags": .strings(snapshot.tags),
-            "suspicions": .strings(snapshot.suspicions),
-            "omissions": .strings(snapshot.omissions),
-        ])
-    }
-
-    func write(to page: inout Page) {
-        guard !snapshots.isEmpty else {
-            page.line("no snapshots")
-            return
-        }
-        var table = Table(
-            .left("ID"), .left("AS OF"), .flexible("WORKLOAD"), .right("SIZE"), .left("STATE"),
-            .left("TAGS"))
-        for snapshot in snapshots {
-            let state = StyledText(snapshot.state, snapshot.isGood ? .good : .warning)
-            table.add(
-                StyledText(snapshot.id.short), StyledText(snapshot.asOf.shortDescription),
-                StyledText(snapshot.workload.text), StyledText("\(snapshot.statistics.bytes)"),
-                state, StyledText(snapshot.tags.joined(separator: ", ")))
-        }
-        page.table(table)
+    func run(in application: Application) async throws -> ExitCode {
+        try await application.mark(named, .pinned, isSet: true)
     }
 }
 
-extension SnapshotRecord {
-    /// One word for how far it is to be trusted.
-    var state: String {
-        if !suspicions.isEmpty { return "suspicious" }
-        return omissions.isEmpty ? "good" : "partial"
+/// `dr snapshots unpin`.
+struct SnapshotsUnpinCommand: ApplicationCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unpin", abstract: "Let retention decide about snapshots again.")
+
+    @OptionGroup var named: MarkOptions
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run(in application: Application) async throws -> ExitCode {
+        try await application.mark(named, .pinned, isSet: false)
+    }
+}
+
+/// `dr snapshots accept`.
+struct SnapshotsAcceptCommand: ApplicationCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "accept", abstract: "Say that suspicious snapshots are good all the same.",
+        discussion: """
+            From then on they count as good: restores choose them, and retention, which was held, \
+            goes on.
+            """)
+
+    @OptionGroup var named: MarkOptions
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run(in application: Application) async throws -> ExitCode {
+        try await application.mark(named, .accepted, isSet: true)
+    }
+}
+
+/// Which snapshots something is said about, and why.
+struct MarkOptions: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp(
+            "The first digits of ids, latest, or service@moment.", valueName: "snapshot"))
+    var snapshots: [String]
+
+    @Option(help: ArgumentHelp("Why, in your words.", valueName: "text"))
+    var reason: String?
+}
+
+extension Application {
+    /// Says something about snapshots, in the repository and in the catalog.
+    fileprivate func mark(_ named: MarkOptions, _ mark: SnapshotMark, isSet: Bool) async throws
+        -> ExitCode
+    {
+        let open = try await open(try await configuration())
+        var chosen: [SnapshotRecord] = []
+        for name in named.snapshots {
+            let snapshot = try await open.snapshot(name, now: now)
+            if !chosen.contains(where: { $0.id == snapshot.id }) { chosen.append(snapshot) }
+        }
+        if mark == .accepted, let good = chosen.first(where: \.suspicions.isEmpty) {
+            throw Failure(
+                .usage, "snapshot \(good.id.short) is not suspicious: nothing is to be accepted",
+                hint: "dr snapshots shows which ones are")
+        }
+        // The chain belongs to one process at a time.
+        let lock = try RunLock.acquire(
+            in: open.catalog.directory,
+            as: .current(purpose: "dr snapshots", at: now))
+        defer { lock.release() }
+        let present = try await open.catalog.marks().filter { $0.mark == mark }
+        let reason = named.reason ?? ""
+        let changes = chosen.compactMap { snapshot -> MarkChange? in
+            let known = present.first { $0.snapshot == snapshot.id }
+            let isSame = isSet ? known != nil && known?.reason == reason : known == nil
+            return isSame ? nil : MarkChange(snapshot.id, mark, isSet: isSet, reason: reason)
+        }
+        try await SnapshotMarking(repository: open.repository, catalog: open.catalog)
+            .say(changes, at: now, host: host, version: Version.current)
+        output.present(
+            MarkResult(snapshots: chosen, word: isSet ? mark.rawValue : "not pinned any more"))
+        return .done
+    }
+}
+
+private struct MarkResult: Presentable {
+    var snapshots: [SnapshotRecord]
+    var word: String
+
+    var json: JSONValue {
+        .array(snapshots.map { ["id": .string("\($0.id)"), "mark": .string(word)] })
+    }
+
+    func write(to page: inout Page) {
+        for snapshot in snapshots {
+            page.line(
+                StyledText(
+                    "\(snapshot.id.short) \(snapshot.workload) of "
+                        + "\(snapshot.asOf.shortDescription): \(word)"))
+        }
     }
 }

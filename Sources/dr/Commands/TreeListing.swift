@@ -5,14 +5,17 @@ struct TreeListing {
     private static let batchSize = 500
 
     private let path: [UInt8]
+    /// What the tree's root is called when it is no directory.
+    private let rootName: [UInt8]
     private let isRecursive: Bool
     private let output: Output
     private var batch: [TreeEntry] = []
     /// Whether the tree has the path at all.
     private(set) var foundPath: Bool
 
-    init(path: [UInt8], isRecursive: Bool, output: Output) {
+    init(path: [UInt8], rootName: [UInt8], isRecursive: Bool, output: Output) {
         self.path = path
+        self.rootName = rootName
         self.isRecursive = isRecursive
         self.output = output
         foundPath = path.isEmpty
@@ -23,7 +26,11 @@ struct TreeListing {
         guard entry.path != path else {
             foundPath = true
             // A path that is a file is shown itself.
-            if entry.type != .directory { add(entry) }
+            if entry.type != .directory {
+                var shown = entry
+                if entry.path.isEmpty { shown.path = rootName }
+                add(shown)
+            }
             return
         }
         let slash = UInt8(ascii: "/")
@@ -52,56 +59,29 @@ private struct EntryList: Presentable {
     var json: JSONValue { .lines(entries.map(document)) }
 
     private func document(_ entry: TreeEntry) -> JSONValue {
-        let isText = String(validating: entry.path, as: UTF8.self) != nil
-        return .members([
-            "message_type": "entry",
-            "path": .string(String(decoding: entry.path, as: UTF8.self)),
-            // The bytes of a name that is no text.
-            "path_hex": isText ? nil : .string(Hexadecimal.encode(entry.path)),
-            "type": .string("\(entry.type)"), "mode": .string(mode(entry)),
+        let members: KeyValuePairs<String, JSONValue?> = [
+            "type": .string("\(entry.type)"), "mode": .string(entry.octalMode),
             "uid": .integer(Int64(entry.userID)), "gid": .integer(Int64(entry.groupID)),
             "size": .integer(Int64(clamping: entry.size)),
             "modified": .string("\(entry.modified)"),
             "target": entry.type == .symlink
                 ? .string(String(decoding: entry.linkTarget, as: UTF8.self)) : nil,
             "hard_link_to": entry.hardLink.map { .string(String(decoding: $0, as: UTF8.self)) },
-        ])
-    }
-
-    /// As `chmod` takes it, for example `0755`.
-    private func mode(_ entry: TreeEntry) -> String {
-        let digits = String(entry.mode & 0o7777, radix: 8)
-        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+        ]
+        guard case .object(let rest) = JSONValue.members(members) else { return .null }
+        return .object(
+            [JSONMember("message_type", "entry")] + pathMembers(entry.path) + rest)
     }
 
     func write(to page: inout Page) {
         for entry in entries {
-            let size = String(entry.size)
-            let owner = "\(entry.userID):\(entry.groupID)"
             let name = printable(entry.path) + (entry.type == .directory ? "/" : "")
             let arrow =
                 entry.type == .symlink ? " -> \(printable(entry.linkTarget))" : ""
             page.line(
-                StyledText(
-                    "\(letters(entry))  \(padded(owner, 11))  \(padded(size, 12, right: true))")
+                StyledText(entry.columns)
                     + StyledText("  \(entry.modified.shortDescription)  ", .dim)
                     + StyledText(name + arrow))
         }
-    }
-
-    private func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
-        let space = String(repeating: " ", count: max(0, width - text.utf8.count))
-        return right ? space + text : text + space
-    }
-
-    /// As `ls -l` shows it.
-    private func letters(_ entry: TreeEntry) -> String {
-        var letters = Array("rwxrwxrwx")
-        for bit in 0..<9 where entry.mode & (0o400 >> UInt32(bit)) == 0 { letters[bit] = "-" }
-        for (bit, place, letter) in [(0o4000, 2, "s"), (0o2000, 5, "s"), (0o1000, 8, "t")]
-        where entry.mode & UInt32(bit) != 0 {
-            letters[place] = Character(letters[place] == "x" ? letter : letter.uppercased())
-        }
-        return entry.type.letter + String(letters)
     }
 }

@@ -19,6 +19,9 @@ struct Table: Sendable {
     /// Adds a row; cells that are missing at its end are empty.
     mutating func add(_ cells: StyledText...) { rows.append(cells) }
 
+    /// Adds a row that was put together elsewhere.
+    mutating func add(row cells: [StyledText]) { rows.append(cells) }
+
     /// The heading and the rows, at most `width` columns wide; nil for no limit.
     func lines(width: Int?) -> [StyledText] {
         let header = columns.map { StyledText($0.title, .dim) }
