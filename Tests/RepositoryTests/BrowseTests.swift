@@ -41,6 +41,8 @@ import Testing
                 let files = tree.keys.filter { $0.contains(47) }.sorted {
                     TreeOrder.precedes($0, $1)
                 }
+                // Of a small tree nothing may be left.
+                if files.isEmpty { break }
                 let victim = files[Int.random(in: 0..<files.count, using: &random)]
                 switch Int.random(in: 0..<3, using: &random) {
                 case 0: tree[victim] = nil
