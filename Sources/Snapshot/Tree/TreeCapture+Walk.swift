@@ -77,8 +77,8 @@ extension TreeCapture {
             return
         }
         do throws(SystemError) {
-            let children = try DirectoryListing.read(descriptor, path: shownPath(path)) {
-                name, number in
+            // Nobody sees the path of the error: to show it would cost more than to list it.
+            let children = try DirectoryListing.read(descriptor, path: "") { name, number in
                 omit(path.isEmpty ? name : path + [47] + name, number)
             }
             descent.enter(descriptor, named: name, status: status, children: children)
