@@ -252,12 +252,13 @@ public struct TreeMaker {
             tv_nsec: Int.random(in: 0..<1_000_000_000, using: &random))
     }
 
-    /// Sets an attribute; a file system without attributes is no error.
+    /// Sets an attribute; a file system without attributes is no error, nor is a file that its owner
+    /// may not write.
     private func setAttribute(
         _ key: String, _ value: [UInt8], of name: [UInt8], in directory: DirectoryHandle
     ) throws {
         let result = directory.with(name) { lsetxattr($0, key, value, value.count, 0) }
-        if result != 0, errno == ENOTSUP || errno == EPERM { return }
+        if result != 0, [ENOTSUP, EPERM, EACCES].contains(errno) { return }
         try directory.check(result, "setxattr \(key)", name)
     }
 
