@@ -202,7 +202,7 @@ public struct TreeDecoder {
         let slash = UInt8(ascii: "/")
         let dot = UInt8(ascii: ".")
         guard let previous else {
-            guard entry.path.isEmpty, entry.type == .directory else {
+            guard entry.path.isEmpty else {
                 throw FormatError(object, "its entry list does not begin with the root")
             }
             return
