@@ -24,8 +24,8 @@ integration:
 	scripts/test --filter CommandTests
 
 bench:
-	@if [ -d Benchmarks ]; then swift package --package-path Benchmarks benchmark; \
-	else echo 'there are no benchmarks yet' >&2; exit 1; fi
+	swift build -c release --explicit-target-dependency-import-check error --product dr
+	Benchmarks/compare --write Benchmarks/RESULTS.md
 
 demo:
 	scripts/demo

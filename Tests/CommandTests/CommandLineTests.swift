@@ -101,7 +101,7 @@ struct CommandLineTests {
             errors: "dr: unknown option '--tga'\nhint: did you mean --tag?\n")
         try await expect(
             ["ls"], code: .usage,
-            errors: "dr: missing expected argument '<snapshot[:part[/path]]>'\n"
+            errors: "dr: missing expected argument '<snapshot[:path]>'\n"
                 + "hint: see dr ls --help\n")
         try await expect(
             ["--json", "bakup"], code: .usage, output: "",

@@ -181,8 +181,8 @@ struct HTTPClientTests {
             return true
         }
         var patient = HTTPRequest(.get, slow.url)
-        patient.idleTimeout = TimeSpan(seconds: 0.1)
-        let answer = try await HTTPClient().send(patient) { _ in usleep(300_000) }
+        patient.idleTimeout = TimeSpan(seconds: 0.5)
+        let answer = try await HTTPClient().send(patient) { _ in usleep(1_000_000) }
         #expect(answer.isSuccess)
         var total = HTTPRequest(.get, server.url)
         total.totalTimeout = TimeSpan(seconds: 0.3)

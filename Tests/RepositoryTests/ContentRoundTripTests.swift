@@ -64,8 +64,8 @@ import Testing
     @Test func longContentsShareTheirNodes() async throws {
         var random = SeededRandom.announced()
         let fixture = try await RepositoryFixture()
-        // Blocks of a disk, many and small once compressed: enough references for a tree of nodes.
-        var disk = [UInt8](repeating: 0, count: 160 << 20)
+        // Blocks of a disk, many and small once compressed: more references than one node may list.
+        var disk = [UInt8](repeating: 0, count: 272 << 20)
         for block in 0..<(disk.count >> 16) {
             let value = UInt64.random(in: 1 ... .max, using: &random)
             withUnsafeBytes(of: value) {

@@ -8,7 +8,7 @@ import Restore
 /// `dr dump`.
 struct DumpCommand: ApplicationCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dump", abstract: "Write one file or dump of a snapshot to standard output.",
+        commandName: "dump", abstract: "Write one file or dump to standard output.",
         discussion: """
             "dr dump site@latest /srv/www/index.html" gives a file as it was, "dr dump 4f2a \
             database/shop.dump | pg_restore -d shop" the dump of a database. "dr ls 4f2a" lists \
