@@ -96,7 +96,8 @@ let package = Package(
         tests("Model"),
         tests("Engine"),
         tests(
-            "Repository", "Engine", "CBlake3", "CZstd", .product(name: "Crypto", package: "swift-crypto")),
+            "Repository", "Engine", "CBlake3", "CZstd",
+            .product(name: "Crypto", package: "swift-crypto")),
         tests("Workloads", "Engine"),
         tests("Catalog", "Engine"),
         tests("Snapshot", "Engine", "Repository", "Workloads", "Catalog"),

@@ -147,7 +147,8 @@ package struct PackLayout: Sendable {
         // A full pack says little by its size: it is always about the same.
         let isFull = end >= UInt64(Self.targetLength)
         let size =
-            isFull ? (end + fixed + Self.fullStep - 1) & ~(Self.fullStep - 1) : Self.padded(end + fixed)
+            isFull
+            ? (end + fixed + Self.fullStep - 1) & ~(Self.fullStep - 1) : Self.padded(end + fixed)
         let trailerOffset = size - fixed
         var footer = ByteWriter()
         footer.append(trailerOffset)
