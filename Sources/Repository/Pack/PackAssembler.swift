@@ -89,7 +89,8 @@ final class PackAssembler: Sendable {
                 guard let layout = PackLayout(pack: .random(), epoch: epoch, secrets: secrets)
                 else { throw FormatError("key slot", "it holds no data key") }
                 let buffer =
-                    state.buffers.popLast() ?? PackBuffer(capacity: target + PackLayout.maximumFrame)
+                    state.buffers.popLast()
+                    ?? PackBuffer(capacity: target + PackLayout.maximumFrame)
                 state.open = OpenPack(layout: layout, buffer: buffer)
             }
             guard var open = state.open else { return nil }

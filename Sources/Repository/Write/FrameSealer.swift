@@ -37,7 +37,8 @@ final class FrameSealer {
             fault(.afterCompressing, UnsafeMutableRawBufferPointer(mutating: compressed))
         }
         let payload = compressed ?? plain
-        let slot = try assembler.reserve(payload.count + PackLayout.tagLength, chunks: builder.entries.count)
+        let slot = try assembler.reserve(
+            payload.count + PackLayout.tagLength, chunks: builder.entries.count)
         try slot.layout.sealFrame(slot.number, payload).withUnsafeBytes {
             slot.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[12...]))
         }
