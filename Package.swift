@@ -16,18 +16,25 @@ let settings: [SwiftSetting] =
         .unsafeFlags(["-enable-testing"]),
     ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
+/// Optimising the tests' own code takes longer than it saves; what they test is optimised.
+let testSettings = settings + [.unsafeFlags(["-Onone"])]
+
 /// A test target beside the module it tests.
 func tests(_ module: String, _ others: Target.Dependency...) -> Target {
     .testTarget(
         name: "\(module)Tests",
         dependencies: [.target(name: module), "TestSupport"] + (module == "Model" ? [] : ["Model"])
             + others,
-        swiftSettings: settings)
+        swiftSettings: testSettings)
 }
 
 let package = Package(
     name: "dr",
-    products: [.executable(name: "dr", targets: ["dr"])],
+    products: [
+        .executable(name: "dr", targets: ["dr"]),
+        // For Benchmarks, which is a package of its own.
+        .library(name: "Repository", targets: ["Repository", "Engine", "Model"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
@@ -39,6 +46,8 @@ let package = Package(
         // C libraries of the system; each is a module map and, where C has what Swift cannot call,
         // a header of static inline functions.
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(
+            name: "CLibarchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
@@ -68,7 +77,10 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Workloads",
-            dependencies: ["Model", "Engine", "CSQLite", "CLinux"],
+            dependencies: [
+                "Model", "Engine", "CLibarchive", "CSQLite", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: settings),
         .target(
             name: "Catalog", dependencies: ["Model", "Engine", "CSQLite"], swiftSettings: settings),
@@ -78,7 +90,10 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Restore",
-            dependencies: ["Model", "Engine", "Repository", "Workloads", "Catalog", "CLinux"],
+            dependencies: [
+                "Model", "Engine", "Repository", "Workloads", "Catalog", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: settings),
         .executableTarget(
             name: "dr",
@@ -93,18 +108,29 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Model", "Engine", "Workloads", "CLinux"],
             path: "Tests/TestSupport", swiftSettings: settings),
+        // A store whose calls fail on demand; beside TestSupport, which knows no repository.
+        .target(
+            name: "RepositorySupport", dependencies: ["Model", "Engine", "Repository"],
+            path: "Tests/RepositorySupport", swiftSettings: settings),
         tests("Model"),
         tests("Engine"),
         tests(
-            "Repository", "Engine", "CBlake3", "CZstd",
+            "Repository", "Engine", "CBlake3", "CZstd", "RepositorySupport", "CLinux",
             .product(name: "Crypto", package: "swift-crypto")),
-        tests("Workloads", "Engine"),
+        tests(
+            "Workloads", "Engine", "CLinux", .product(name: "Crypto", package: "swift-crypto")),
         tests("Catalog", "Engine"),
-        tests("Snapshot", "Engine", "Repository", "Workloads", "Catalog"),
+        tests("Snapshot", "Engine", "Repository", "Workloads", "Catalog", "RepositorySupport"),
         tests("Restore", "Engine", "Repository", "Workloads", "Catalog", "Snapshot"),
         // Drives the real binary as its users do.
         .testTarget(
-            name: "CommandTests", dependencies: ["dr", "Model", "Engine", "TestSupport"],
-            exclude: ["Golden"], swiftSettings: settings),
+            name: "CommandTests",
+            dependencies: ["dr", "Model", "Engine", "Repository", "TestSupport"],
+            exclude: ["Golden"], swiftSettings: testSettings),
+        // Kills it, cuts its power, fills its disks and makes its system calls fail.
+        .testTarget(
+            name: "FaultTests",
+            dependencies: ["dr", "Model", "Engine", "Repository", "TestSupport", "CLinux"],
+            swiftSettings: testSettings),
     ]
 )

@@ -14,9 +14,12 @@ try:
 except ImportError:
     fast_blake3 = None
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hmac
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 # FORMAT.md, section 10.
@@ -45,6 +48,27 @@ def complain(problem):
 
 def hkdf(key, salt, info, length=32):
     return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(key)
+
+
+def hpke_open(private, encapsulated, info, psk, psk_id, sealed):
+    """RFC 9180, mode PSK: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; the first message."""
+    def extract(suite, salt, label, secret):
+        mac = hmac.HMAC(salt or bytes(32), SHA256())
+        mac.update(b"HPKE-v1" + suite + label + secret)
+        return mac.finalize()
+
+    def expand(suite, key, label, context, length):
+        labelled = struct.pack(">H", length) + b"HPKE-v1" + suite + label + context
+        return HKDFExpand(algorithm=SHA256(), length=length, info=labelled).derive(key)
+
+    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x02"
+    own = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    shared = private.exchange(X25519PublicKey.from_public_bytes(encapsulated))
+    shared = expand(kem, extract(kem, b"", b"eae_prk", shared), b"shared_secret", encapsulated + own, 32)
+    context = b"\1" + extract(suite, b"", b"psk_id_hash", psk_id) + extract(suite, b"", b"info_hash", info)
+    secret = extract(suite, shared, b"secret", psk)
+    return AESGCM(expand(suite, secret, b"key", context, 32)).decrypt(
+        expand(suite, secret, b"base_nonce", context, 12), sealed, b"")
 
 
 def blake3_compress(cv, block, counter, flags):
@@ -188,7 +212,22 @@ class Repository:
         need(version == 1, f"{name}: secrets of version {version}")
         self.naming_secret, self.chunker_secret, self.record_key = naming, chunker, records
         self.data_keys = dict(secrets.fixed("I32s") for _ in range(count))
+        self.add_later_keys(name, X25519PrivateKey.from_private_bytes(hkdf(wrapping, b"", b"dr slot exchange 1")))
         return repository == self.id
+
+    def add_later_keys(self, slot, private):
+        folder = os.path.join(self.root, "keys", "epochs")
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            try:
+                made = json.loads(self.read(f"keys/epochs/{name}", PLAIN))
+                number, grant = made["epoch"], made["grants"][slot]
+                need(made["version"] == 1 and name == f"{number:08x}", f"keys/epochs/{name}: is another one")
+                info = b"dr epoch 1" + self.id + struct.pack("<I", number) + slot.encode()
+                self.data_keys.setdefault(number, hpke_open(
+                    private, bytes.fromhex(grant["key"]), info, hkdf(self.record_key, b"", b"dr epoch 1"),
+                    b"dr epoch 1", bytes.fromhex(grant["sealed"])))
+            except (Damage, InvalidTag, KeyError, ValueError) as error:
+                complain(f"keys/epochs/{name}: does not open ({error!r})")
 
     def names(self, folder):
         path = os.path.join(self.root, folder)

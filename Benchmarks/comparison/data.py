@@ -228,3 +228,25 @@ def undo_edits(undo: Path) -> None:
     for number, path in enumerate((undo / "list").read_text().splitlines()):
         shutil.copy2(undo / str(number), path)
     shutil.rmtree(undo)
+
+
+WORDS = [f"{word}{ending}" for word in ("restor", "servic", "depend", "measur", "volum", "wait") for ending in
+         ("e", "ed", "ing", "es", "er", "able", "ation")]
+
+
+def make_tree(target: Path, size: int, seed: int) -> None:
+    """Files of 1 KiB to 8 MiB, `size` bytes in all: text that compresses, and media that does not."""
+    rng = random.Random(seed)
+    left, number = size, 0
+    while left > 0:
+        length = min(left, int(1024 * 2 ** rng.uniform(0, 13)))
+        path = target / f"d{number % 50}" / f"f{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if rng.random() < 0.4:
+            path.write_bytes(rng.randbytes(length))
+        else:
+            line = " ".join(rng.choices(WORDS, k=400)) + f" {rng.random()}\n"
+            lines = (f"{rng.getrandbits(40):x} {line}" for _ in range(length // len(line) + 1))
+            path.write_bytes("".join(lines).encode()[:length])
+        left -= length
+        number += 1

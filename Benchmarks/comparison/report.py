@@ -19,6 +19,15 @@ def ratio(row: dict, other: str, figure: str) -> str:
     return f"{median([left / right for left, right in pairs if right]):.2f}x"
 
 
+END = "<!-- Written by Benchmarks/compare up to here; what follows is written by hand. -->"
+
+
+def write(path, text: str) -> None:
+    """Replaces what an earlier comparison wrote; what follows its end mark stays."""
+    kept = path.read_text().partition(END)[2] if path.exists() else ""
+    path.write_text(text + "\n" + END + (kept or "\n"))
+
+
 def processor() -> str:
     for line in open("/proc/cpuinfo"):
         if line.startswith("model name"):
@@ -31,12 +40,12 @@ def render(results: dict, options, versions: list[str]) -> str:
     lines = [
         "# Results", "",
         f"Written by `Benchmarks/compare` on {datetime.date.today()}, {os.cpu_count()} cores of {processor()},"
-        f" {memory} GiB, Linux {platform.release()}, {options.rounds} rounds, scale {options.scale:g}.",
-        "Medians of the rounds; a ratio is the other tool's figure over dr's, within each round: above 1 dr is",
+        f" {memory} GiB, Linux {platform.release().split('-')[0]}, scale {options.scale:g}.",
+        "Medians of the rounds (n); a ratio is the other tool's figure over dr's, within each round: above 1 dr is",
         "better. Every dr figure is with verification before reference. Ratios travel between machines; times do not.",
         "", "Versions: " + "; ".join(versions) + ".", "",
-        "| what | tool | wall s | cpu s | peak MiB | MB/s | wall ratio | cpu ratio |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| what | n | tool | wall s | cpu s | peak MiB | MB/s | wall ratio | cpu ratio |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     sizes = {name.split()[0]: row["bytes"]["read"][0] for name, row in results.items() if "bytes" in row}
     for name, row in sorted(results.items()):
@@ -47,7 +56,7 @@ def render(results: dict, options, versions: list[str]) -> str:
             size = sizes.get(name.split()[0])
             rate = f"{size / wall / 1e6:.0f}" if size else "-"
             lines.append(
-                f"| {name} | {tool} | {wall:.2f} | {median(figures['cpu']):.2f} | {median(figures['memory']):.0f} | {rate}"
+                f"| {name} | {len(figures['wall'])} | {tool} | {wall:.2f} | {median(figures['cpu']):.2f} | {median(figures['memory']):.0f} | {rate}"
                 f" | {ratio(row, tool, 'wall')} | {ratio(row, tool, 'cpu')} |")
     lines += ["", "| bytes | tool | MB | ratio |", "| --- | --- | ---: | ---: |"]
     for name, row in sorted(results.items()):

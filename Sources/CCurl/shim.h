@@ -23,6 +23,9 @@ static inline CURLcode dr_curl_set_data_callback(
     CURL *handle, CURLoption option, dr_curl_data_callback value) {
     return curl_easy_setopt(handle, option, value);
 }
+static inline CURLcode dr_curl_set_seek_callback(CURL *handle, curl_seek_callback value) {
+    return curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, value);
+}
 static inline CURLcode dr_curl_get_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }

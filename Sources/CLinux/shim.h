@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,12 +30,35 @@ static inline void dr_keep_large_allocations_on_heap(void) {
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
     mallopt(M_ARENA_MAX, 4);
 }
+/// Gives back what is free on the heap, wherever it lies.
+static inline void dr_release_free_memory(void) { malloc_trim(0); }
 static inline int dr_openat(int directory, const char *path, int flags, mode_t mode) {
     return openat(directory, path, flags, mode);
 }
 /// Renames without replacing: EEXIST when the new name is taken.
 static inline int dr_rename_exclusive(int olddir, const char *old, int newdir, const char *new_) {
     return (int)syscall(SYS_renameat2, olddir, old, newdir, new_, 1u /* RENAME_NOREPLACE */);
+}
+struct dr_directory_to_make {
+    const char *path;
+    mode_t mode;
+    int number;
+};
+static inline void *dr_make_directory_here(void *argument) {
+    struct dr_directory_to_make *order = argument;
+    // The file mode mask of this thread alone; what must not unshare it keeps the program's.
+    if (syscall(SYS_unshare, 0x200 /* CLONE_FS */) == 0) umask(0);
+    order->number = mkdir(order->path, order->mode) == 0 ? 0 : errno;
+    return NULL;
+}
+/// Makes a directory that has its mode from the beginning, whatever the program's umask: a chmod
+/// behind mkdir would not come when the program is killed between the two. Returns errno, or 0.
+static inline int dr_make_directory(const char *path, mode_t mode) {
+    struct dr_directory_to_make order = {path, mode, 0};
+    pthread_t thread;
+    int number = pthread_create(&thread, NULL, dr_make_directory_here, &order);
+    if (number == 0) number = pthread_join(thread, NULL);
+    return number == 0 ? order.number : number;
 }
 /// Names the calling thread; at most 15 bytes show.
 static inline void dr_name_this_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
@@ -58,6 +82,10 @@ static inline int dr_fcntl_int(int fd, int command, int value) { return fcntl(fd
 static inline int dr_terminal_columns(int fd) {
     struct winsize size;
     return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+static inline int dr_terminal_rows(int fd) {
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
 }
 /// Core dumps of this process would hold keys.
 static inline void dr_forbid_core_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }

@@ -2,17 +2,22 @@ import Engine
 public import Model
 
 extension Catalog {
-    /// Remembers that a run has begun.
-    public func beginRun(_ run: RunRecord) async throws {
+    /// Remembers that a run has begun, and documents that belong to it: all or none.
+    public func beginRun(_ run: RunRecord, documents: [String: [UInt8]] = [:]) async throws {
         let json = try StableJSON.encode(run)
         try await perform { database in
-            try database.run(
-                """
-                INSERT INTO runs (id, purpose, started, finished, result, record)
-                VALUES (?, ?, ?, NULL, NULL, ?)
-                """,
-                .text("\(run.id)"), .text(run.purpose.rawValue),
-                .integer(run.started.nanoseconds), .blob(json))
+            try database.transaction { database in
+                try database.run(
+                    """
+                    INSERT INTO runs (id, purpose, started, finished, result, record)
+                    VALUES (?, ?, ?, NULL, NULL, ?)
+                    """,
+                    .text("\(run.id)"), .text(run.purpose.rawValue),
+                    .integer(run.started.nanoseconds), .blob(json))
+                for (name, content) in documents {
+                    try Self.insert(document: name, content, of: run.id, database)
+                }
+            }
         }
     }
 
@@ -71,6 +76,15 @@ extension Catalog {
         try database.run(
             "INSERT OR REPLACE INTO documents (run, name, content) VALUES (?, ?, ?)",
             .text("\(run)"), .text(name), .blob(content))
+    }
+
+    /// Remembers measured times that belong to no run.
+    public func record(_ measurements: [Measurement]) async throws {
+        try await perform { database in
+            try database.transaction { database in
+                for measurement in measurements { try Self.insert(measurement, database) }
+            }
+        }
     }
 
     private static func insert(_ measurement: Measurement, _ database: Database) throws {
@@ -132,6 +146,17 @@ extension Catalog {
         try await document(Self.reportName, of: run).map {
             try StableJSON.decode(RecoveryReport.self, from: $0)
         }
+    }
+
+    /// The reports of restores and drills that can be read, newest first of each purpose.
+    public func reports() async throws -> [RecoveryReport] {
+        var reports: [RecoveryReport] = []
+        for purpose in [RunPurpose.restore, .drill] {
+            for record in try await runs(purpose, limit: 1000) {
+                if let report = try? await report(of: record.id) { reports.append(report) }
+            }
+        }
+        return reports
     }
 
     /// The name under which a run's report is kept.

@@ -43,26 +43,47 @@ extension Catalog {
         let encoded = try snapshots.map { ($0, try StableJSON.encode($0)) }
         try await perform { database in
             try database.transaction { database in
-                for (snapshot, json) in encoded {
-                    try database.run(
-                        """
-                        INSERT OR REPLACE INTO snapshots (id, workload, service, kind, host, run,
-                            as_of, finished, suspicious, partial, bytes, bytes_stored, record)
-                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                        """,
-                        .text("\(snapshot.id)"), .text(snapshot.workload.text),
-                        .text(snapshot.service.text), .text(snapshot.kind.rawValue),
-                        .text(snapshot.host), .text("\(snapshot.run)"),
-                        .integer(snapshot.asOf.nanoseconds),
-                        .integer(snapshot.finished.nanoseconds),
-                        .integer(snapshot.suspicions.isEmpty ? 0 : 1),
-                        .integer(snapshot.omissions.isEmpty ? 0 : 1),
-                        .integer(Int64(clamping: snapshot.statistics.bytes.bytes)),
-                        .integer(Int64(clamping: snapshot.statistics.bytesStored.bytes)),
-                        .blob(json))
-                }
+                for (snapshot, json) in encoded { try Self.insert(snapshot, json, database) }
             }
         }
+    }
+
+    /// Puts what a repository itself says in the place of all that is known of its snapshots and
+    /// chains. This machine takes a new name as a writer: it may have had a part in what is gone.
+    /// Runs, times and what people said of snapshots stay.
+    public func rebuild(snapshots: [SnapshotRecord], chainHeads: [ChainHead]) async throws {
+        let encoded = try snapshots.map { ($0, try StableJSON.encode($0)) }
+        let heads = String(decoding: try StableJSON.encode(chainHeads), as: UTF8.self)
+        try await perform { [repository] database in
+            try database.transaction { database in
+                try database.execute("DELETE FROM snapshots")
+                for (snapshot, json) in encoded { try Self.insert(snapshot, json, database) }
+                try database.run(
+                    "INSERT OR REPLACE INTO facts (name, value) VALUES ('chain heads', ?)",
+                    .text(heads))
+                try database.run(
+                    "INSERT OR REPLACE INTO writers (repository, writer) VALUES (?, ?)",
+                    .text("\(repository)"), .text("\(WriterID.random())"))
+            }
+        }
+    }
+
+    private static func insert(
+        _ snapshot: SnapshotRecord, _ json: [UInt8], _ database: Database
+    ) throws {
+        try database.run(
+            """
+            INSERT OR REPLACE INTO snapshots (id, workload, service, kind, host, run,
+                as_of, finished, suspicious, partial, bytes, bytes_stored, record)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            .text("\(snapshot.id)"), .text(snapshot.workload.text), .text(snapshot.service.text),
+            .text(snapshot.kind.rawValue), .text(snapshot.host), .text("\(snapshot.run)"),
+            .integer(snapshot.asOf.nanoseconds), .integer(snapshot.finished.nanoseconds),
+            .integer(snapshot.suspicions.isEmpty ? 0 : 1),
+            .integer(snapshot.omissions.isEmpty ? 0 : 1),
+            .integer(Int64(clamping: snapshot.statistics.bytes.bytes)),
+            .integer(Int64(clamping: snapshot.statistics.bytesStored.bytes)), .blob(json))
     }
 
     /// Snapshots that pass `filter`, newest first.

@@ -39,6 +39,22 @@ public final class Catalog: Sendable {
         }
     }
 
+    /// A catalog that is gone with the process, for whoever only reads while there is no space for
+    /// files. Begins empty; has no directory.
+    public static func inMemory(for repository: RepositoryID) async throws -> Catalog {
+        try await BlockingPool.shared.run { try Catalog(inMemory: repository) }
+    }
+
+    /// Whether nothing is kept when the process ends.
+    public var isInMemory: Bool { directory.isEmpty }
+
+    private init(inMemory repository: RepositoryID) throws {
+        directory = ""
+        self.repository = repository
+        origin = .created
+        database = Mutex(try Self.prepare(":memory:", repository))
+    }
+
     private init(opening directory: String, repository: RepositoryID) throws {
         try StateDirectory.make(directory)
         let path = directory + "/catalog.sqlite"
@@ -68,8 +84,16 @@ public final class Catalog: Sendable {
     private static func prepare(_ path: String, _ repository: RepositoryID) throws
         -> sending Database
     {
-        let database = try Database(path)
-        try CatalogSchema.migrate(database)
+        let database: Database
+        do {
+            database = try Database(path)
+            try CatalogSchema.migrate(database)
+        } catch let failure as Failure where failure.code == .failed && !failure.isTransient {
+            // What may be written and yet cannot be: a changed byte in a header looks like that.
+            guard access(path, R_OK | W_OK) == 0 else { throw failure }
+            throw DamagedDatabase(path: path, detail: failure.description)
+        }
+        try CatalogSums.verify(database)
         try database.run(
             "INSERT OR IGNORE INTO facts (name, value) VALUES ('repository', ?)",
             .text("\(repository)"))

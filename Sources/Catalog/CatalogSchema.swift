@@ -47,7 +47,8 @@ enum CatalogSchema {
             sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, workload TEXT, kind TEXT,
             step TEXT, bytes INTEGER NOT NULL, duration INTEGER NOT NULL, at INTEGER NOT NULL);
         CREATE INDEX measurements_subject ON measurements (subject, at);
-        """
+        """,
+        CatalogSums.schema,
     ]
 
     /// Brings the file to the newest version, each step in a transaction of its own.

@@ -6,18 +6,24 @@ import Synchronization
 /// is lost and never saved.
 ///
 /// Rows are narrow: the first 16 bytes of a chunk's name, and one number that holds the pack's row,
-/// the frame's number and the offset in it. Memory does not grow with the repository: SQLite's cache
-/// is bounded. Safe to use from several threads; calls block and go one after the other.
+/// the frame's number and the offset in it. A chunk that is in several packs has several rows. Memory
+/// does not grow with the repository: SQLite's cache is bounded. Safe to use from several threads;
+/// calls block and go one after the other.
+///
+/// The table keeps a sum of all its rows. When it is opened, unless it is too large for that, and by
+/// ``verify()``, they are compared: a table that a disk has changed is replaced by an empty one.
 public final class ChunkTable: Sendable {
-    private static let schemaVersion: Int64 = 1
-    private static let offsetBits: UInt64 = 22
-    private static let frameBits: UInt64 = 12
+    private static let schemaVersion: Int64 = 2
+    static let offsetBits: UInt64 = 22
+    static let frameBits: UInt64 = 12
+    /// Larger tables are not read through whenever they are opened.
+    static let verifiedSize: UInt64 = 64 << 20
 
-    private struct Open: ~Copyable {
+    struct Open: ~Copyable {
         let database: Database
         var isEmpty: Bool
     }
-    private let state: Mutex<Open>
+    let state: Mutex<Open>
 
     /// Opens the table at `path`; a damaged or foreign one is replaced by an empty one.
     ///
@@ -34,19 +40,28 @@ public final class ChunkTable: Sendable {
         state = Mutex(Open(database: database, isEmpty: isEmpty))
     }
 
+    /// Removes the table at `path`; opening it again makes an empty one.
+    public static func remove(at path: String) throws {
+        for suffix in ["", "-wal", "-shm"] { try removeFile(path + suffix) }
+    }
+
     private static func open(_ path: String, _ options: DatabaseOptions) throws -> Database {
         do {
             let database = try Database(path, options: options)
-            if try database.userVersion() == schemaVersion { return database }
-            if try database.userVersion() == 0 {
-                try create(in: database)
+            if try database.userVersion() == 0 { try create(in: database) }
+            if try database.userVersion() == schemaVersion {
+                if (try FileSystem().size(of: path) ?? 0) <= verifiedSize {
+                    try verify(database)
+                }
                 return database
             }
-        } catch let damaged as DamagedDatabase {
-            _ = damaged
+        } catch is DamagedDatabase {
+        } catch let failure as Failure where failure.code == .failed && !failure.isTransient {
+            // A changed byte in a header can look like anything. What is really in the way of a new
+            // file shows when one is made.
         }
         // It holds nothing that the packs do not hold too.
-        for suffix in ["", "-wal", "-shm"] { try removeFile(path + suffix) }
+        try remove(at: path)
         let database = try Database(path, options: options)
         try create(in: database)
         return database
@@ -54,6 +69,8 @@ public final class ChunkTable: Sendable {
 
     private static func create(in database: Database) throws {
         try database.transaction { database in
+            // Another process may have been faster.
+            guard try database.userVersion() == 0 else { return }
             try database.execute(
                 """
                 CREATE TABLE packs (
@@ -63,8 +80,12 @@ public final class ChunkTable: Sendable {
                     stored INTEGER NOT NULL, plain INTEGER NOT NULL, encoding INTEGER NOT NULL,
                     PRIMARY KEY (pack, number)) WITHOUT ROWID;
                 CREATE TABLE chunks (
-                    id BLOB NOT NULL PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
+                    id BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (id, place))
+                    WITHOUT ROWID;
+                CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
                 """)
+            try setFact("sum", 0, database)
+            try setFact("generation", .random(in: 1...(1 << 60)), database)
             try database.setUserVersion(schemaVersion)
         }
     }
@@ -143,6 +164,10 @@ public final class ChunkTable: Sendable {
                     insert.reset()
                 }
                 let shift = Self.frameBits + Self.offsetBits
+                let sum = try Self.sum(ofGonePacks: database)
+                try Self.setFact("sum", try Self.fact("sum", database) &- sum, database)
+                try Self.setFact(
+                    "generation", try Self.fact("generation", database) &+ 1, database)
                 try database.execute(
                     """
                     DELETE FROM chunks WHERE place >> \(shift) IN (SELECT number FROM gone);
@@ -161,17 +186,26 @@ public final class ChunkTable: Sendable {
     public func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] {
         try state.withLock { state in
             var counts: [UInt64: (live: Int, dead: Int)] = [:]
-            let chunks = try state.database.statement("SELECT id, place FROM chunks")
-            while try chunks.step() {
-                let id = UInt64(
-                    bigEndian: chunks.bytes(0).loadUnaligned(fromByteOffset: 0, as: UInt64.self))
-                let frame = UInt64(bitPattern: chunks.int64(1)) >> Self.offsetBits
-                if isLive(id) {
+            func count(_ row: (key: RowKey, place: UInt64), isNewest: Bool) {
+                let frame = row.place >> Self.offsetBits
+                if isNewest, isLive(row.key.high) {
                     counts[frame, default: (0, 0)].live += 1
                 } else {
                     counts[frame, default: (0, 0)].dead += 1
                 }
             }
+            // In the order of the rows the newest place of a chunk comes last.
+            let chunks = try state.database.statement(
+                "SELECT id, place FROM chunks ORDER BY id, place")
+            var last: (key: RowKey, place: UInt64)?
+            while try chunks.step() {
+                let row = (
+                    key: RowKey(chunks.bytes(0)), place: UInt64(bitPattern: chunks.int64(1))
+                )
+                if let last { count(last, isNewest: last.key != row.key) }
+                last = row
+            }
+            if let last { count(last, isNewest: true) }
             chunks.reset()
             var usage: [PackID: PackUsage] = [:]
             var numbers: [Int64: PackID] = [:]
@@ -201,11 +235,21 @@ public final class ChunkTable: Sendable {
     // MARK: Rows
 
     /// The part of a name that rows are found by.
-    private struct RowKey: Comparable {
+    struct RowKey: Comparable {
         var high: UInt64
         var low: UInt64
 
         init(_ id: ChunkID) { (high, low) = (id.words.0, id.words.1) }
+
+        /// From a row's own bytes; one of another length is none of ours and gives zeros.
+        init(_ bytes: UnsafeRawBufferPointer) {
+            guard bytes.count == 16 else {
+                (high, low) = (0, 0)
+                return
+            }
+            high = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self))
+            low = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
 
         static func < (left: Self, right: Self) -> Bool {
             (left.high, left.low) < (right.high, right.low)
@@ -225,7 +269,8 @@ public final class ChunkTable: Sendable {
     private static func forEachPlace(
         of ids: [ChunkID], in database: Database, _ body: (Int, UInt64) -> Void
     ) throws {
-        let statement = try database.statement("SELECT place FROM chunks WHERE id = ?")
+        let statement = try database.statement(
+            "SELECT place FROM chunks WHERE id = ? ORDER BY place DESC LIMIT 1")
         let keys = ids.map { RowKey($0) }
         for index in ids.indices.sorted(by: { keys[$0] < keys[$1] }) {
             try keys[index].bind(to: statement, at: 1) {
@@ -245,6 +290,8 @@ public final class ChunkTable: Sendable {
         pack.reset()
         guard database.changedRows == 1 else { return }
         let number = database.lastInsertedRow
+        var sum = RowSum()
+        sum.add(pack: number, contents.pack, size: contents.size)
         let frame = try database.statement("INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)")
         for location in contents.frames {
             frame.bind(number, at: 1)
@@ -255,8 +302,9 @@ public final class ChunkTable: Sendable {
             frame.bind(Int64(location.encoding), at: 6)
             try frame.run()
             frame.reset()
+            sum.add(frame: location, of: number)
         }
-        let chunk = try database.statement("INSERT OR REPLACE INTO chunks VALUES (?, ?)")
+        let chunk = try database.statement("INSERT OR IGNORE INTO chunks VALUES (?, ?)")
         let rows = contents.chunks.map { entry in
             let place =
                 (UInt64(number) << frameBits | UInt64(entry.frame)) << offsetBits
@@ -269,7 +317,9 @@ public final class ChunkTable: Sendable {
                 try chunk.run()
                 chunk.reset()
             }
+            if database.changedRows == 1 { sum.add(chunk: row.key, row.place) }
         }
+        try setFact("sum", try fact("sum", database) &+ sum.value, database)
     }
 
     private static func pack(_ number: Int64, _ database: Database) throws -> PackID? {

@@ -81,6 +81,11 @@ public struct PackUsage: Hashable, Sendable {
         public var dead = 0
 
         public init(location: FrameLocation) { self.location = location }
+
+        /// Counts one chunk.
+        public mutating func count(_ isNeeded: Bool) {
+            if isNeeded { live += 1 } else { dead += 1 }
+        }
     }
 
     /// Size of the whole object.
@@ -94,6 +99,11 @@ public struct PackUsage: Hashable, Sendable {
     }
 
     public var live: Int { frames.values.reduce(0) { $0 + $1.live } }
+
+    /// Stored bytes of all its frames.
+    public var frameBytes: UInt64 {
+        frames.values.reduce(0) { $0 + UInt64($1.location.storedLength) }
+    }
 
     /// Stored bytes that are needed: of each frame the share of its chunks that are.
     public var liveBytes: UInt64 {

@@ -165,5 +165,7 @@ public struct WorkloadKind: RawRepresentable, Codable, Hashable, Sendable {
     public static let sqlite = Self(rawValue: "sqlite")
     public static let docker = Self(rawValue: "docker")
     public static let postgres = Self(rawValue: "postgres")
+    public static let mariadb = Self(rawValue: "mariadb")
     public static let command = Self(rawValue: "command")
+    public static let proxmox = Self(rawValue: "proxmox")
 }

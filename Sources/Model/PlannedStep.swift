@@ -3,6 +3,8 @@ public struct PlannedStep: Sendable, Hashable, Codable, Identifiable {
     /// What a step does; decides its place in the report and what its failure means.
     public enum Phase: String, Sendable, Hashable, Codable, CaseIterable {
         case prepare, data, start, check
+        /// A person does it.
+        case manual
         /// The service's own checks: its dependents wait for this.
         case healthy
     }
@@ -43,6 +45,8 @@ public struct PlannedStep: Sendable, Hashable, Codable, Identifiable {
     /// Other workloads' steps that make the same names: done when this one is.
     public var merged: [Replay]
     public var checks: [PlannedCheck]
+    /// What a person has to do; nil for what needs nobody.
+    public var message: String?
     /// Names it makes on the target.
     public var makes: [String]
     /// Bytes it will write, as far as known.
@@ -77,6 +81,7 @@ public struct PlannedCheck: Sendable, Hashable, Codable {
 
     private enum Key: String, CodingKey {
         case kind, url, status, body, host, port, command, container, timeout
+        case sql, database, service, through
     }
 
     public init(from decoder: any Decoder) throws {
@@ -94,6 +99,11 @@ public struct PlannedCheck: Sendable, Hashable, Codable {
                 port: try container.decode(Int.self, forKey: .port))
         case "command":
             kind = .command(try container.decode([String].self, forKey: .command))
+        case "sql":
+            kind = .sql(
+                query: try container.decode(String.self, forKey: .sql),
+                database: try container.decodeIfPresent(String.self, forKey: .database),
+                service: try container.decode(ServiceName.self, forKey: .service))
         case "container":
             kind = .container(try container.decode(String.self, forKey: .container))
         case let unknown:
@@ -102,11 +112,13 @@ public struct PlannedCheck: Sendable, Hashable, Codable {
         }
         check = CheckSpecification(
             kind, timeout: try container.decode(TimeSpan.self, forKey: .timeout))
+        check.through = try container.decodeIfPresent(Detour.self, forKey: .through)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
         try container.encode(check.timeout, forKey: .timeout)
+        try container.encodeIfPresent(check.through, forKey: .through)
         switch check.kind {
         case .http(let url, let status, let body):
             try container.encode("http", forKey: .kind)
@@ -120,6 +132,11 @@ public struct PlannedCheck: Sendable, Hashable, Codable {
         case .command(let words):
             try container.encode("command", forKey: .kind)
             try container.encode(words, forKey: .command)
+        case .sql(let query, let database, let service):
+            try container.encode("sql", forKey: .kind)
+            try container.encode(query, forKey: .sql)
+            try container.encodeIfPresent(database, forKey: .database)
+            try container.encode(service, forKey: .service)
         case .container(let name):
             try container.encode("container", forKey: .kind)
             try container.encode(name, forKey: .container)

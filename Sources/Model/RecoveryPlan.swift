@@ -41,6 +41,8 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public var version: Int
     public var repository: RepositoryID
     public var target: RecoveryTarget
+    /// How things are called at a named target; nil for any other.
+    public var place: TargetPlace?
     /// The moment asked for, in the words of the person; nil for the latest.
     public var at: String?
     /// The moment that ages are counted from.
@@ -75,6 +77,9 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     /// Bytes that all steps write, as far as known.
     public var bytes: ByteCount { steps.reduce(into: ByteCount(0)) { $0 += $1.bytes } }
 
+    /// Every name that its steps make.
+    public var names: Set<String> { Set(steps.flatMap(\.makes)) }
+
     /// The step with this id.
     public func step(_ id: String) -> PlannedStep? { steps.first { $0.id == id } }
 }
@@ -90,6 +95,8 @@ public struct PlannedService: Sendable, Hashable, Codable {
     public var snapshots: [PlannedSnapshot]
     /// The checks that must pass, in words.
     public var checks: [String]
+    /// How long after the plan's beginning it will be healthy; nil until that was forecast.
+    public var expected: TimeSpan?
 
     public init(name: ServiceName, wave: Int, after: [ServiceName], objectives: Objectives) {
         self.name = name
@@ -169,10 +176,14 @@ public struct PlanFinding: Sendable, Hashable, Codable {
     public var service: ServiceName?
     public var message: String
     public var hint: String?
+    /// What is in the way has this name, one of ``PlannedStep/makes``; nil for anything else.
+    public var name: String?
 
     public init(
-        _ severity: Severity, service: ServiceName?, _ message: String, hint: String? = nil
+        _ severity: Severity, service: ServiceName?, _ message: String, hint: String? = nil,
+        name: String? = nil
     ) {
+        self.name = name
         self.severity = severity
         self.service = service
         self.message = message

@@ -11,9 +11,11 @@ extension RecoveryReport {
             if step.state == .done { ends[step.id] = step.ended }
             try validate(step)
         }
+        // What was repeated had been done before, at a time that is not told any more.
+        let known = Set(steps.filter { $0.isRepeated != true }.map(\.id))
         for step in steps {
             guard let started = step.started else { continue }
-            for need in step.needs where steps.contains(where: { $0.id == need }) {
+            for need in step.needs where known.contains(need) {
                 guard let end = ends[need] else {
                     throw impossible("\(step.id) ran although \(need) was not done")
                 }
@@ -21,6 +23,13 @@ extension RecoveryReport {
             }
         }
         for service in services { try validate(service) }
+        for moment in resumed ?? [] {
+            try require(
+                moment >= began && moment <= ended, "it was taken up again outside of the run")
+        }
+        try require(
+            humanWaiting ?? .zero >= .zero && humanWaiting ?? .zero <= ended - began,
+            "it waited for people longer than it ran")
         if let recoveryTime {
             try require(
                 recoveryTime > .zero && recoveryTime <= ended,

@@ -28,6 +28,10 @@ public struct RecoveryReport: Sendable, Hashable, Codable {
     public var services: [ServiceReport]
     /// In the order of the plan.
     public var steps: [StepReport]
+    /// When the run was taken up again after it had been interrupted.
+    public var resumed: [TimeSpan]?
+    /// How long it waited for people while nothing else was done.
+    public var humanWaiting: TimeSpan?
     /// Ids of the steps that decided the duration, in their order.
     public var criticalPath: [String]
     public var uncovered: [UncoveredItem]
@@ -66,6 +70,11 @@ public struct RecoveryReport: Sendable, Hashable, Codable {
     public var executed: [StepReport] { steps.filter { $0.state == .done || $0.state == .failed } }
     /// The steps that never ran.
     public var notExecuted: [StepReport] { steps.filter { $0.state == .notExecuted } }
+    /// The command that does the rest; nil when nothing is left.
+    public var nextCommand: String? {
+        guard purpose == .restore, steps.contains(where: { $0.state != .done }) else { return nil }
+        return "dr restore --resume \(run.short)"
+    }
     /// Bytes that were brought back.
     public var bytes: ByteCount { steps.reduce(into: ByteCount(0)) { $0 += $1.bytes } }
     /// Whether the outage was as short as it may be; nil without an objective.
@@ -166,6 +175,10 @@ public struct StepReport: Sendable, Hashable, Codable, Identifiable {
     public var ready: TimeSpan?
     public var started: TimeSpan?
     public var ended: TimeSpan?
+    /// It had been done before the machine was started again, and what it did did not outlast that.
+    public var isRepeated: Bool?
+    /// How long it was expected to take; nil where nothing like it was measured before.
+    public var forecast: TimeSpan?
     public var bytes: ByteCount
     public var attempts: Int
     /// Why it failed, or which step kept it from running.
@@ -183,6 +196,7 @@ public struct StepReport: Sendable, Hashable, Codable, Identifiable {
         phase = step.phase
         state = .waiting
         needs = step.needs
+        forecast = step.measurements > 0 ? step.estimate : nil
         bytes = ByteCount(0)
         attempts = 0
         notes = []

@@ -111,6 +111,10 @@ public struct JournalEntry: Sendable, Hashable, Codable {
         case aside
         /// The step's result is whole and met its proof: it need not be done again.
         case proven
+        /// The container is about to be stopped or paused for a capture; `detail` says how.
+        case resting
+        /// The container runs again, or need not.
+        case released
     }
     public var kind: Kind
     /// The step's id; empty for what concerns the whole run.

@@ -6,22 +6,61 @@ public struct Service: Sendable, Hashable {
     public var after: [ServiceName]
     /// What must pass before the service counts as healthy; all of them.
     public var checks: [CheckSpecification]
+    /// What must hold as well when it was brought back by a drill.
+    public var assertions: [CheckSpecification]
+    /// What people do by hand on the way; nothing of it happens in a directory.
+    public var manual: [ManualStep]
     public var objectives: Objectives
     public var consistency: CaptureMode
     /// Services with the same group are captured at one moment.
     public var group: String?
     /// An empty result is as it should be.
     public var allowEmpty: Bool
+    /// Which of its snapshots are kept; nil for the rule of all services.
+    public var retention: RetentionPolicy?
+    /// Programs that run around the capture of the service's workloads.
+    public var hooks: Hooks
+    /// 0 to 100; what has more is captured earlier.
+    public var priority: Int
+    /// The longest capture of each of its workloads; nil for the rule of all services.
+    public var timeout: TimeSpan?
+    /// How much smaller a snapshot may be than the one before.
+    public var plausibility: PlausibilityRules
 
     public init(name: ServiceName, workloads: [WorkloadSpecification]) {
         self.name = name
         self.workloads = workloads
         after = []
         checks = []
+        assertions = []
+        manual = []
         objectives = Objectives()
         consistency = .live
         group = nil
         allowEmpty = false
+        retention = nil
+        hooks = Hooks()
+        priority = 50
+        timeout = nil
+        plausibility = PlausibilityRules()
+    }
+}
+
+/// Something that a person has to do before a restore goes on.
+public struct ManualStep: Sendable, Hashable {
+    public enum Moment: String, Sendable, Hashable, Codable, CaseIterable {
+        /// Before anything of the service is brought back.
+        case before
+        /// When all of it runs, before its checks.
+        case after
+    }
+    /// What is to be done, for that person.
+    public var message: String
+    public var moment: Moment
+
+    public init(_ message: String, _ moment: Moment = .after) {
+        self.message = message
+        self.moment = moment
     }
 }
 
@@ -47,7 +86,9 @@ public enum WorkloadSpecification: Sendable, Hashable {
     case sqlite(SQLiteSpecification)
     case docker(DockerSpecification)
     case postgres(PostgresSpecification)
+    case mariadb(MariaDBSpecification)
     case command(CommandSpecification)
+    case proxmox(ProxmoxSpecification)
 
     public var kind: WorkloadKind {
         switch self {
@@ -55,7 +96,9 @@ public enum WorkloadSpecification: Sendable, Hashable {
         case .sqlite: .sqlite
         case .docker: .docker
         case .postgres: .postgres
+        case .mariadb: .mariadb
         case .command: .command
+        case .proxmox: .proxmox
         }
     }
 
@@ -66,12 +109,14 @@ public enum WorkloadSpecification: Sendable, Hashable {
         case .sqlite(let sqlite): sqlite.path
         case .docker(let docker): docker.name
         case .postgres(let postgres): postgres.name
+        case .mariadb(let mariadb): mariadb.name
         case .command(let command): command.name
+        case .proxmox(let proxmox): proxmox.name
         }
     }
 }
 
-/// Trees of files on this machine.
+/// Trees of files on this machine, or on another.
 public struct FilesSpecification: Sendable, Hashable {
     /// Absolute paths of directories or single files.
     public var paths: [String]
@@ -79,11 +124,18 @@ public struct FilesSpecification: Sendable, Hashable {
     public var exclude: [String]
     /// Stay on the file system of each path.
     public var oneFileSystem: Bool
+    /// The directory beneath which they come back to this machine; nil for their own places.
+    public var restoreTo: String?
+    /// The machine, for example `ssh://root@nas.example.org`; nil for this one.
+    public var host: String?
 
-    public init(paths: [String], exclude: [String] = [], oneFileSystem: Bool = true) {
+    public init(
+        paths: [String], exclude: [String] = [], oneFileSystem: Bool = true, host: String? = nil
+    ) {
         self.paths = paths
         self.exclude = exclude
         self.oneFileSystem = oneFileSystem
+        self.host = host
     }
 }
 
@@ -115,6 +167,8 @@ public struct DockerSpecification: Sendable, Hashable {
     public var image: ImagePolicy
     /// Volumes and mount destinations whose data is captured by another workload or not at all.
     public var excludedMounts: [String]
+    /// Those of them whose data a dump of the server in the container holds.
+    public var dumpedMounts: [String] = []
 
     public init(
         subject: Subject, engine: String? = nil, image: ImagePolicy = .whenLocal,
@@ -151,15 +205,18 @@ public struct PostgresSpecification: Sendable, Hashable {
     /// Superuser to connect as; nil for the container's `POSTGRES_USER`, the URI's, or `postgres`.
     public var user: String?
     public var password: SecretSource?
+    /// The machine on which the client programs of a server with a URI run; nil for this one.
+    public var host: String?
 
     public init(
         server: Server, databases: [String] = [], user: String? = nil,
-        password: SecretSource? = nil
+        password: SecretSource? = nil, host: String? = nil
     ) {
         self.server = server
         self.databases = databases
         self.user = user
         self.password = password
+        self.host = host
     }
 
     public var name: String {
@@ -176,8 +233,13 @@ public struct CommandSpecification: Sendable, Hashable {
     public var capture: [String]
     /// Reads the data on standard input; nil when it can only be restored to a directory.
     public var restore: [String]?
+    /// The machine on which both run, for example `ssh://root@nas.example.org`; nil for this one.
+    public var host: String?
 
-    public init(name: String, capture: [String], restore: [String]? = nil) {
+    public init(
+        name: String, capture: [String], restore: [String]? = nil, host: String? = nil
+    ) {
+        self.host = host
         self.name = name
         self.capture = capture
         self.restore = restore
@@ -199,6 +261,9 @@ public struct CheckSpecification: Sendable, Hashable {
         case tcp(host: String, port: Int)
         /// Ends with exit code 0.
         case command([String])
+        /// The first value of the first row is neither empty, false nor 0; asked of the PostgreSQL
+        /// server of a service.
+        case sql(query: String, database: String?, service: ServiceName)
         /// The container is running, and healthy where it has a health check.
         case container(String)
     }
@@ -206,6 +271,8 @@ public struct CheckSpecification: Sendable, Hashable {
     public var kind: Kind
     /// How long to go on trying before the check has failed.
     public var timeout: TimeSpan
+    /// Where is connected to instead of where a web address leads; nil for there.
+    public var through: Detour?
 
     public init(_ kind: Kind, timeout: TimeSpan = TimeSpan(seconds: 120)) {
         self.kind = kind
@@ -215,9 +282,11 @@ public struct CheckSpecification: Sendable, Hashable {
     /// For plans and reports, for example `http http://127.0.0.1:3000/ answers 200`.
     public var summary: String {
         switch kind {
-        case .http(let url, let status, _): "http \(url) answers \(status)"
+        case .http(let url, let status, _):
+            "http \(url) answers \(status)" + (through.map { " at \($0)" } ?? "")
         case .tcp(let host, let port): "tcp \(host):\(port) accepts"
         case .command(let words): "command \(words.first ?? "")"
+        case .sql(let query, _, let service): "sql on \(service): \(query)"
         case .container(let name): "container \(name) is up"
         }
     }
@@ -247,24 +316,57 @@ public struct RetentionPolicy: Sendable, Hashable, Codable {
 
 /// The whole configuration, as `dr.yaml` has it, defaults filled in.
 public struct Configuration: Sendable, Hashable {
-    /// The directory (later also the bucket) that holds the repository.
+    /// The directory that holds the repository, or the address of a bucket or of a directory that
+    /// SSH reaches.
     public var repository: String
+    /// How it is reached.
+    public var repositoryOptions: RepositoryOptions
+    /// In the order of the file.
+    public var copies: [RepositoryCopy]
     public var objectives: Objectives
     public var retention: RetentionPolicy
     /// In the order of the file.
     public var services: [Service]
+    /// In the order of the file.
+    public var targets: [TargetPlace]
     /// Where the catalog is; nil for the user's state directory.
     public var catalog: String?
     /// The Docker Engine of services that name none.
     public var dockerHost: String?
     /// zstd level, 1 to 19.
     public var compressionLevel: Int
+    /// How a backup run does its work.
+    public var night: NightRules
+    /// Who is told how runs went.
+    public var notify: [NotificationReceiver]
+    /// The file that Prometheus' node_exporter reads; nil for none.
+    public var metrics: String?
+    /// The power supply to ask; nil for none.
+    public var power: PowerRules?
+    /// How much a restore does at once.
+    public var recovery: RecoveryRules
+    public var drill: DrillRules
+    /// Who is called in an incident, in words.
+    public var contacts: [String]
 
     public init(repository: String) {
         self.repository = repository
+        repositoryOptions = RepositoryOptions()
+        copies = []
         objectives = Objectives()
         retention = RetentionPolicy()
         services = []
+        targets = []
         compressionLevel = 3
+        night = NightRules()
+        notify = []
+        recovery = RecoveryRules()
+        drill = DrillRules()
+        contacts = []
+    }
+
+    /// Which snapshots of a service are kept; a service that is not configured has the common rule.
+    public func retention(of service: ServiceName) -> RetentionPolicy {
+        services.first { $0.name == service }?.retention ?? retention
     }
 }

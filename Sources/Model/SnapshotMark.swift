@@ -4,6 +4,8 @@ public enum SnapshotMark: String, Sendable, Hashable, Codable, CaseIterable {
     case pinned
     /// It is suspicious, and good all the same.
     case accepted
+    /// It was brought back by the last drill that passed: retention keeps it until a later one has.
+    case drilled
 }
 
 /// A mark that holds.

@@ -22,11 +22,17 @@ public final class BackupRepository: Sendable {
     public let id: RepositoryID
     public let store: any ObjectStore
     let secrets: MasterSecrets
+    /// The key slot that opened it.
+    let slot: String
+    /// Opens data keys that others make for this slot.
+    let exchange: Curve25519.KeyAgreement.PrivateKey
 
-    private init(store: any ObjectStore, secrets: MasterSecrets) {
-        id = secrets.repository
+    private init(store: any ObjectStore, slot: String, opened: KeySlot.Opened) {
+        id = opened.secrets.repository
         self.store = store
-        self.secrets = secrets
+        secrets = opened.secrets
+        self.slot = slot
+        exchange = opened.exchange
     }
 
     // MARK: Making and opening
@@ -38,30 +44,56 @@ public final class BackupRepository: Sendable {
     /// - Parameters:
     ///   - label: Names the first key slot, for people.
     ///   - scryptCost: scrypt's N; tests use a small one.
-    /// - Throws: `Failure` when there is one already.
+    ///   - original: Make a copy of this one: the same content gets the same chunk names in both, so
+    ///     that packs can be copied without being cut anew. All keys are the new one's own.
+    /// - Throws: `Failure` when there is one already, or when the place holds something else.
     public static func create(
         in store: any ObjectStore, credential: Credential, label: String,
-        scryptCost: Int = KeySlot.standardCost
+        scryptCost: Int = KeySlot.standardCost, copyOf original: BackupRepository? = nil
     ) async throws -> BackupRepository {
-        if try await store.size(RepositoryConfiguration.key) != nil {
-            throw Failure(
-                .failed, "there is a repository at \(store.place) already",
-                hint: "use it with 'dr backup', or choose another place", side: .repository)
-        }
+        try await store.prepare()
+        try await refuse(occupied: store)
         let now = try await store.now()
-        let secrets = MasterSecrets.generate(for: .random())
-        let slot = try await BlockingPool.shared.run {
-            try KeySlot.wrap(
+        let secrets = MasterSecrets.generate(for: .random(), copyOf: original?.secrets)
+        let (slot, opened) = try await BlockingPool.shared.run {
+            let slot = try KeySlot.wrap(
                 secrets, under: credential, label: label, created: now, cost: scryptCost)
+            return (slot, try slot.unwrap(with: credential))
+        }
+        guard let opened else {
+            throw Failure(
+                .failed, "a key slot does not open again right after it was made",
+                hint: "this machine's memory may be faulty: test it", side: .local)
         }
         try await store.put(slot.objectKey, [try encode(slot)])
         let configuration = RepositoryConfiguration(
             format: RepositoryConfiguration.currentFormat, repository: secrets.repository,
             features: [], created: now)
         try await store.put(RepositoryConfiguration.key, [try encode(configuration)])
-        let repository = BackupRepository(store: store, secrets: secrets)
+        let repository = BackupRepository(store: store, slot: slot.id, opened: opened)
         try await repository.restoreReserve()
         return repository
+    }
+
+    /// A new repository goes where nothing is, or only what an `init` that was cut off left.
+    private static func refuse(occupied store: any ObjectStore) async throws {
+        if try await store.size(RepositoryConfiguration.key) != nil {
+            throw Failure(
+                .failed, "there is a repository at \(store.place) already",
+                hint: "use it with 'dr backup', or choose another place", side: .repository)
+        }
+        if let name = try await store.foreignNames().first {
+            throw Failure(
+                .failed, "\(store.place) is not empty: it holds \(printable(name.utf8))",
+                hint: "name an empty directory, or a new one below it", side: .repository)
+        }
+        for prefix in ["packs", "snapshots", "writers"] {
+            guard let object = try await store.list(prefix).first else { continue }
+            throw Failure(
+                .failed,
+                "\(store.place) holds \(object.key) of a repository whose file 'config' is missing",
+                hint: "put 'config' back from a copy, or name another place", side: .repository)
+        }
     }
 
     /// Unlocks the repository in `store`.
@@ -72,32 +104,48 @@ public final class BackupRepository: Sendable {
         -> BackupRepository
     {
         let configuration = try await configuration(of: store)
-        let slots = try await keySlots(in: store)
-        guard !slots.isEmpty else {
+        let ring = try await KeyRing.read(store)
+        guard !ring.slots.isEmpty || !ring.damaged.isEmpty else {
             throw Failure(
                 .damaged, "the repository at \(store.place) lists no key slot",
                 hint: "restore its 'keys' folder from a copy, or use the recovery kit",
                 side: .repository)
         }
+        var foreign: KeySlot?
         var damage: FormatError?
-        for slot in slots {
-            let opened: MasterSecrets?
+        for slot in ring.slots + ring.doubtful {
+            let unwrapped: KeySlot.Opened?
             do {
-                opened = try await BlockingPool.shared.run { try slot.unwrap(with: credential) }
+                unwrapped = try await BlockingPool.shared.run { try slot.unwrap(with: credential) }
             } catch let error as FormatError {
                 // Another slot may open all the same.
-                damage = error
+                if ring.damaged[slot.objectKey] == nil { damage = error }
                 continue
             }
+            guard var opened = unwrapped else { continue }
             // A slot left by an `init` that was cut off belongs to another repository.
-            if let opened, opened.repository == configuration.repository {
-                return BackupRepository(store: store, secrets: opened)
+            guard opened.secrets.repository == configuration.repository else {
+                foreign = slot
+                continue
             }
+            try ring.addDataKeys(to: &opened, slot: slot)
+            return BackupRepository(store: store, slot: slot.id, opened: opened)
+        }
+        if let foreign {
+            throw Failure(
+                .damaged,
+                "key slot \(foreign.id.prefix(8)) of the repository at \(store.place) opens, but"
+                    + " belongs to another repository than its file 'config' names",
+                hint: "put 'config' back from a copy", side: .repository)
         }
         if let damage { throw damage.failure }
-        throw Failure(
-            .wrongKey, "the password does not open the repository at \(store.place)",
-            hint: "check DR_PASSWORD, DR_PASSWORD_FILE or DR_PASSWORD_COMMAND", side: .repository)
+        throw ring.refusal(of: credential, at: store.place)
+    }
+
+    /// Whether equal content has equal chunk names and cuts in `other`: one is a copy of the other,
+    /// or both are copies of a third.
+    public func namesChunksLike(_ other: BackupRepository) -> Bool {
+        secrets.naming == other.secrets.naming && secrets.chunker == other.secrets.chunker
     }
 
     /// The identity of the repository in `store`, which needs no key.
@@ -112,6 +160,11 @@ public final class BackupRepository: Sendable {
         do {
             bytes = try await store.get(RepositoryConfiguration.key, atMost: KeySlot.maximumLength)
         } catch is ObjectMissing {
+            for prefix in ["snapshots", "writers"] where try await !store.list(prefix).isEmpty {
+                throw Failure(
+                    .damaged, "the repository at \(store.place) has lost its file 'config'",
+                    hint: "put 'config' back from a copy", side: .repository)
+            }
             throw Failure(
                 .noRepository, "there is no repository at \(store.place)",
                 hint:
@@ -152,22 +205,8 @@ public final class BackupRepository: Sendable {
         return configuration
     }
 
-    private static func keySlots(in store: any ObjectStore) async throws -> [KeySlot] {
-        var slots: [KeySlot] = []
-        for object in try await store.list(KeySlot.prefix).sorted(by: { $0.key < $1.key }) {
-            guard object.size <= UInt64(KeySlot.maximumLength) else { continue }
-            let bytes = try await store.get(object.key, .whole)
-            if let slot = try? JSONDecoder().decode(KeySlot.self, from: bytes), slot.version == 1,
-                ObjectKey(validating: "\(KeySlot.prefix)/\(slot.id)") == object.key
-            {
-                slots.append(slot)
-            }
-        }
-        // Random keys need no stretching: try them first.
-        return slots.sorted { $0.kind < $1.kind }
-    }
-
-    private static func encode(_ value: some Encodable) throws -> Data {
+    /// JSON for people to look at.
+    static func encode(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
         return try encoder.encode(value)
@@ -190,7 +229,8 @@ public final class BackupRepository: Sendable {
     {
         ChunkReader(
             packs: packs, index: index, namer: ChunkNamer(secret: secrets.naming),
-            currentEpoch: secrets.currentEpoch, capacity: Int(cache.bytes))
+            currentEpoch: secrets.currentEpoch, capacity: Int(cache.bytes),
+            relearn: IndexRelearning(repository: self, index: index))
     }
 
     /// Reads packs directly.
@@ -209,7 +249,7 @@ public final class BackupRepository: Sendable {
 
     // MARK: Snapshots
 
-    private static func objectKey(_ snapshot: SnapshotID) -> ObjectKey {
+    static func objectKey(_ snapshot: SnapshotID) -> ObjectKey {
         ObjectKey("snapshots/\(snapshot)")
     }
 
@@ -219,15 +259,8 @@ public final class BackupRepository: Sendable {
     public func put(_ snapshot: SnapshotRecord) async throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
-        let key = Self.objectKey(snapshot.id)
-        let sealed = try SealedRecord.seal(
-            Array(try encoder.encode(snapshot)), as: key, with: secrets)
-        try await store.put(key, [sealed])
-        guard try await store.get(key, .whole) == sealed else {
-            throw Failure(
-                .failed, "\(store.place) does not give back the snapshot that was just written",
-                hint: "the store is not to be trusted: check its disk", side: .repository)
-        }
+        try await putRecord(
+            Array(try encoder.encode(snapshot)), as: Self.objectKey(snapshot.id))
     }
 
     /// Names of all snapshots in the store.
@@ -239,8 +272,19 @@ public final class BackupRepository: Sendable {
     ///
     /// - Throws: ``FormatError`` when it is damaged, ``ObjectMissing`` when it is not there.
     public func snapshot(_ id: SnapshotID) async throws -> SnapshotRecord {
+        do {
+            return try await snapshotAsRead(id, .kept)
+        } catch is FormatError {
+            // What was wrong on its way here may be right in the store.
+            return try await snapshotAsRead(id, .renewed)
+        }
+    }
+
+    private func snapshotAsRead(
+        _ id: SnapshotID, _ nearness: Nearness
+    ) async throws -> SnapshotRecord {
         let key = Self.objectKey(id)
-        let sealed = try await store.get(key, atMost: SealedRecord.maximumStored)
+        let sealed = try await store.get(key, atMost: SealedRecord.maximumStored, nearness)
         let plain = try SealedRecord.open(sealed, as: key, with: secrets)
         guard let record = try? JSONDecoder().decode(SnapshotRecord.self, from: Data(plain)),
             record.id == id

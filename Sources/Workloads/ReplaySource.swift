@@ -20,6 +20,31 @@ public protocol ReplaySource: Sendable {
     /// Nothing outside `path` is touched, whatever the tree or the target holds.
     func tree(_ part: String, to path: String, options: TreeReplayOptions) async throws
         -> TreeReplaySummary
+
+    /// Writes a tree part to `descriptor` as a pax archive that GNU tar unpacks with everything in it.
+    ///
+    /// - Parameter name: What the root is called in the archive; what lies in it is below that.
+    /// - Throws: Also when something turns out to be damaged halfway: then the archive has no end.
+    func archive(_ part: String, called name: String, to descriptor: Int32) async throws
+        -> TreeReplaySummary
+
+    /// Gives the bytes of a part that is no tree to `receiver`, from beginning to end, verified.
+    ///
+    /// - Returns: The number of bytes, holes counted.
+    func read(_ part: String, into receiver: any PieceReceiver) async throws -> UInt64
+}
+
+extension ReplaySource {
+    public func read(_ part: String, into receiver: any PieceReceiver) async throws -> UInt64 {
+        throw Failure(.failed, "parts cannot be read piece by piece here", side: .local)
+    }
+}
+
+/// Takes a part's bytes in order, on whatever thread reads them; one call comes after the other.
+public protocol PieceReceiver: AnyObject, Sendable {
+    func receive(_ bytes: UnsafeRawBufferPointer) throws
+    /// A run of zeros that is stored nowhere.
+    func receiveZeros(_ count: UInt64) throws
 }
 
 /// How a tree is brought back.
@@ -53,6 +78,10 @@ public struct TreeReplaySummary: Sendable, Hashable {
     public var dropped: [String]
     /// What did not come back, with the reason; an exit code of its own when not empty.
     public var problems: [String]
+    /// How many of these are files that the repository has lost or damaged.
+    public var damaged: Int
+    /// The code that stands for the other problems, where it is one of its own: no space.
+    public var cause: ExitCode?
 
     public init() {
         files = 0
@@ -60,5 +89,6 @@ public struct TreeReplaySummary: Sendable, Hashable {
         bytes = ByteCount(0)
         dropped = []
         problems = []
+        damaged = 0
     }
 }

@@ -20,9 +20,9 @@ public struct UnknownKindDriver: WorkloadDriver {
         for source: any ReplaySource, service: Service, target: ReplayTarget
     ) async throws -> [ReplayStep] {
         switch target {
-        case .here:
+        case .here, .place:
             [ReplayStep(id: "unknown", title: "bring back \(shown)", phase: .data)]
-        case .directory(let path): DirectoryReplay(source: source, directory: path).steps()
+        case .directory(let path): try DirectoryReplay(source: source, directory: path).steps()
         }
     }
 
@@ -31,7 +31,7 @@ public struct UnknownKindDriver: WorkloadDriver {
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> [PreflightFinding] {
         switch target {
-        case .here: [PreflightFinding(.blocker, refusal(service), hint: Self.hint)]
+        case .here, .place: [PreflightFinding(.blocker, refusal(service), hint: Self.hint)]
         case .directory(let path):
             try DirectoryReplay(source: source, directory: path).findings()
         }
@@ -44,7 +44,9 @@ public struct UnknownKindDriver: WorkloadDriver {
         guard case .directory(let path) = target else {
             throw Failure(.unsupportedRepository, refusal(service), hint: Self.hint)
         }
-        return try await DirectoryReplay(source: source, directory: path).perform(step)
+        return try await DirectoryReplay(
+            source: source, directory: path, context: context
+        ).perform(step)
     }
 
     private var shown: String { "'\(printable(kind.rawValue.utf8))'" }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLinux
+import Engine
 import Glibc
 import Model
 import Restore
@@ -14,6 +15,7 @@ import Restore
         umask(0o077)
         let environment = ProcessEnvironment.taken()
         let code = await run(Array(CommandLine.arguments.dropFirst()), in: environment)
+        await SSHTunnels.shared.closeAll()
         exit(code.rawValue)
     }
 

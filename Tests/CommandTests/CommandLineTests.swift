@@ -56,10 +56,12 @@ struct CommandLineTests {
         }
     }
 
-    @Test("Exit codes are one table, the same in help and in the code")
-    func exitCodes() async throws {
+    @Test(
+        "Exit codes are one table, the same in help and in the code",
+        arguments: [[], ["--config", "dr.yaml"]])
+    func exitCodes(before: [String]) async throws {
         try await expect(
-            ["help", "exit-codes"], code: .done,
+            before + ["help", "exit-codes"], code: .done,
             output: """
                   0  done
                   1  failed, or status is overdue

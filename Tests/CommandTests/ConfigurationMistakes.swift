@@ -29,13 +29,12 @@ extension ConfigurationMistake {
             "a key nobody could mean", "repository: /r\nobjectives: {sla: 99}",
             "dr.yaml:2:14: unknown key \"sla\" in objectives | known here: rto, rpo"),
         ConfigurationMistake(
-            "a key of a later version", "repository: /r\nnotify: []",
-            "dr.yaml:2:1: key \"notify\" is not supported by this version"
-                + " | remove it, or use a later version of dr"),
+            "copies without names", "repository: /r\ncopies: []",
+            "dr.yaml:2:9: copies must be a mapping of names, not a list"),
         ConfigurationMistake(
             "a workload of a later version",
-            "repository: /r\nservices: {vm: {proxmox: {vm: 105}}}",
-            "dr.yaml:2:17: key \"proxmox\" in services.vm is not supported by this version"
+            "repository: /r\nservices: {vm: {k3s: {server: here}}}",
+            "dr.yaml:2:17: key \"k3s\" in services.vm is not supported by this version"
                 + " | remove it, or use a later version of dr"),
         ConfigurationMistake(
             "a key twice", "repository: /r\nobjectives:\n  rto: 1h\n  rpo: 2h\n  rto: 3h",
@@ -53,7 +52,7 @@ extension ConfigurationMistake {
         ConfigurationMistake(
             "a service without data", "repository: /r\nservices: {a: {rto: 1h}}",
             "dr.yaml:2:15: services.a has nothing to back up"
-                + " | add one of docker, postgres, files, sqlite or command"),
+                + " | add one of docker, postgres, mariadb, files, sqlite, command or proxmox"),
         ConfigurationMistake(
             "no subject", "repository: /r\nservices: {a: {docker: {image: save}}}",
             "dr.yaml:2:24: services.a.docker lacks one of container, project or volume"
@@ -81,8 +80,8 @@ extension ConfigurationMistake {
             "dr.yaml:3:7: objectives.rto has no value"
                 + " | write a length of time after the colon, or remove the key"),
         ConfigurationMistake(
-            "a mapping for a text", "repository: {path: /r}",
-            "dr.yaml:1:13: repository must be a path, not a mapping"),
+            "a mapping for a text", "repository: /r\ncatalog: {path: /r}",
+            "dr.yaml:2:10: catalog must be a path, not a mapping"),
         ConfigurationMistake(
             "a text for a list", "repository: /r\nservices: {a: {files: /a}}",
             "dr.yaml:2:23: services.a.files must be a list of paths or a mapping, not \"/a\""
@@ -125,9 +124,24 @@ extension ConfigurationMistake {
             "dr.yaml:1:13: repository begins with ~, which only a shell knows: \"~/backup\""
                 + " | write the whole path"),
         ConfigurationMistake(
-            "a bucket", "repository: s3://bucket/prefix",
+            "another tool's kind of place", "repository: b2://bucket/prefix",
             "dr.yaml:1:13: repository names a kind of repository that this version does not"
-                + " support: s3: | write the path of a directory"),
+                + " support: b2: | write the path of a directory, s3:https://host/bucket/prefix or"
+                + " sftp:user@host:/path"),
+        ConfigurationMistake(
+            "a host where a bucket is named", "repository: s3://s3.amazonaws.com/bucket",
+            "dr.yaml:1:13: repository names a host where s3:// names a bucket:"
+                + " \"s3.amazonaws.com\" | write for example s3:https://s3.example.org/bucket/prefix"
+        ),
+        ConfigurationMistake(
+            "keys in an address", "repository: s3:https://key:secret@s3.example.org/bucket",
+            "dr.yaml:1:13: repository holds a user or password, which would show up in reports | put"
+                + " the keys into a file and name it with credentials_file, or set AWS_ACCESS_KEY_ID"
+                + " and AWS_SECRET_ACCESS_KEY"),
+        ConfigurationMistake(
+            "a machine without a path", "repository: {place: \"sftp:backup.example.org\"}",
+            "dr.yaml:1:21: repository.place names no path: \"backup.example.org\" | write for"
+                + " example sftp:user@host:/srv/dr or sftp://user@host:22/srv/dr"),
         ConfigurationMistake(
             "an address that is none",
             "repository: /r\nservices: {a: {files: [/a], check: {http: stats.example.org}}}",
@@ -163,9 +177,26 @@ extension ConfigurationMistake {
             "dr.yaml:2:35: services.a.command.capture is no command: \"|\" means something only to"
                 + " a shell | it runs without a shell; write sh -c '...' where you need one"),
         ConfigurationMistake(
-            "an Engine far away", "repository: /r\ndocker: {host: \"ssh://root@standby\"}",
-            "dr.yaml:2:16: docker.host is not supported by this version: ssh://"
+            "an Engine far away", "repository: /r\ndocker: {host: \"tcp://standby:2375\"}",
+            "dr.yaml:2:16: docker.host is not supported by this version: tcp://"
                 + " | write for example unix:///var/run/docker.sock"),
+        ConfigurationMistake(
+            "an option for ssh", "repository: /r\ndocker: {host: \"ssh://-oProxyCommand=x\"}",
+            "dr.yaml:2:16: docker.host must name a machine after ssh://, not"
+                + " \"ssh://-oProxyCommand=x\" | write for example ssh://root@host"),
+        ConfigurationMistake(
+            "an Engine where a machine is meant",
+            "repository: /r\nservices: {a: {postgres: {url: \"postgresql://h/d\","
+                + " host: \"unix:///run/d.sock\"}}}",
+            "dr.yaml:2:58: services.a.postgres.host beside url must name a machine as"
+                + " ssh://user@host, not \"unix:///run/d.sock\""
+                + " | remove it: without it the client programs run on this machine"),
+        ConfigurationMistake(
+            "an SQLite database of another machine",
+            "repository: /r\nservices: {a: {sqlite: {path: /a, host: \"ssh://h\"}}}",
+            "dr.yaml:2:24: services.a.sqlite must be a path or a list of paths, not a mapping"
+                + " | write paths of this machine; of another one save what its own sqlite3 copies,"
+                + " with command: and host:"),
     ]
 
     private static let ofRelations = [

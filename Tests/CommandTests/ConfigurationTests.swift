@@ -5,6 +5,40 @@ import Testing
 
 @Suite("dr.yaml, understood")
 struct ConfigurationTests {
+    @Test("What people do by hand, and what a database is asked")
+    func manualStepsAndQueries() throws {
+        let text = """
+            repository: /srv/dr
+            services:
+              shop:
+                postgres: {container: shop-db}
+                check: {sql: "SELECT count(*) FROM customer", database: shop}
+                manual:
+                  - {message: "plug in the disk", when: before}
+                  - {message: "let shop.example.org point here"}
+            """
+        let shop = try #require(try ConfigurationFixture.read(text).services.last)
+        #expect(
+            shop.checks.map(\.kind)
+                == [
+                    .sql(
+                        query: "SELECT count(*) FROM customer", database: "shop", service: "shop")
+                ])
+        #expect(
+            shop.manual
+                == [
+                    ManualStep("plug in the disk", .before),
+                    ManualStep("let shop.example.org point here", .after),
+                ])
+        let files = text.replacing("postgres: {container: shop-db}", with: "files: [/srv]")
+        #expect(
+            ConfigurationFixture.complaints(files).map { $0.split(separator: "|")[0] }
+                == [
+                    "dr.yaml:5:12: services.shop.check.sql asks a PostgreSQL server, and the"
+                        + " service has none "
+                ])
+    }
+
     @Test("Everything that can be configured arrives as it was meant")
     func everything() throws {
         let configuration = try ConfigurationFixture.read(
@@ -38,6 +72,7 @@ struct ConfigurationTests {
                 command: {name: ldap, capture: [slapcat], restore: slapadd -n 1}
                 consistency: pause
                 allow_empty: true
+                retention: {last: 3, within: 14d}
             """)
         #expect(configuration.repository == "/srv/dr")
         #expect(configuration.catalog == "/etc/dr/state")
@@ -98,7 +133,56 @@ struct ConfigurationTests {
         site.objectives = configuration.objectives
         site.consistency = .pause
         site.allowEmpty = true
+        site.retention = RetentionPolicy(last: 3, within: TimeSpan(seconds: 14 * 86400))
         #expect(configuration.services == [database, umami, site])
+    }
+
+    @Test("Each kind of data may be on a machine of its own, and come back elsewhere there")
+    func machines() throws {
+        let host = "ssh://root@nas.example.org"
+        let configuration = try ConfigurationFixture.read(
+            """
+            repository: /r
+            docker: {host: "ssh://root@web.example.org"}
+            services:
+              shop:
+                docker: {container: shop, host: "\(host)/run/docker.sock"}
+                postgres: {url: "postgresql://postgres@/shop", host: "\(host)"}
+                files: {paths: [/srv/www], restore_to: /srv/back, host: "\(host)"}
+                command: {capture: slapcat, host: "\(host)"}
+              db: {postgres: {container: db, host: "\(host)"}}
+              wiki: {mariadb: {container: wiki, host: "\(host)"}}
+              forum: {mariadb: {address: localhost, host: "\(host)"}}
+            """)
+        var files = FilesSpecification(paths: ["/srv/www"], host: host)
+        files.restoreTo = "/srv/back"
+        #expect(
+            configuration.services.map(\.workloads)
+                == [
+                    [
+                        .docker(
+                            DockerSpecification(
+                                subject: .container("shop"), engine: "\(host)/run/docker.sock")),
+                        .postgres(
+                            PostgresSpecification(
+                                server: .url("postgresql://postgres@/shop"), host: host)),
+                        .files(files),
+                        .command(
+                            CommandSpecification(
+                                name: "command", capture: ["slapcat"], host: host)),
+                    ],
+                    [.postgres(PostgresSpecification(server: .container("db", engine: host)))],
+                    [.mariadb(MariaDBSpecification(server: .container("wiki", engine: host)))],
+                    [.mariadb(MariaDBSpecification(server: .address("localhost"), host: host))],
+                ])
+        #expect(configuration.engine(ofContainer: "shop") == "\(host)/run/docker.sock")
+        #expect(configuration.engine(ofContainer: "db") == host)
+        #expect(configuration.engine(ofContainer: "other") == "ssh://root@web.example.org")
+        var place = TargetPlace(name: "copy")
+        place.prefix = "copy-"
+        #expect(configuration.engine(ofContainer: "copy-db", at: place) == host)
+        place.engine = "unix:///run/spare.sock"
+        #expect(configuration.engine(ofContainer: "copy-db", at: place) == place.engine)
     }
 
     @Test("What is left out has the default that the reference names")

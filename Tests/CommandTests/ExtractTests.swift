@@ -68,7 +68,8 @@ struct ExtractTests {
             #expect(try await dr.run("init").status == 0)
             let saved = try await dr.run("backup")
             #expect(saved.status == 0, "\(saved)")
-            let snapshots = try await listed(scratch)
+            // Captured side by side: either may be first.
+            let snapshots = try await listed(scratch).sorted { $0.of > $1.of }
             #expect(snapshots.map(\.of) == ["site/files:files", "feed/command:feed"])
             let mine = try await dr.run("snapshots", "--json")
             #expect(snapshots.allSatisfy { mine.text.contains($0.id) })

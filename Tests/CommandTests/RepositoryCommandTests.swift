@@ -186,7 +186,7 @@ struct RepositoryCommandTests {
             let outcome = try await dr.run("backup")
             #expect(outcome.status == ExitCode.partial.rawValue, "\(outcome)")
             #expect(outcome.text.contains("1 of 2 saved"))
-            #expect(outcome.errorText.hasPrefix("dr: bad/command:command: "))
+            #expect(outcome.errorText.contains("bad/command:command: "))
             #expect(try await dr.run("snapshots").text.contains("good/command:command"))
         }
     }

@@ -40,6 +40,7 @@ struct SchemaTests {
                 #expect(reader.problems.isEmpty, "\(key.name): \(reader.problems.all)")
                 switch key.shape {
                 case .record(let inner), .named(let inner), .listOrRecord(_, let inner),
+                    .textOrRecord(_, let inner),
                     .oneOrMore(.record(let inner)):
                     try walk(inner)
                 default: break
@@ -58,7 +59,11 @@ struct SchemaTests {
     @Test("Every object of the schema is closed and explains each of its keys")
     func structure() {
         func walk(_ schema: JSONValue, path: String) {
+            if case .array(let items) = schema {
+                for item in items { walk(item, path: path) }
+            }
             guard case .object(let members) = schema else { return }
+            #expect(Set(members.map(\.name)).count == members.count, "\(path)")
             if case .object(let properties)? = schema["properties"] {
                 #expect(schema["additionalProperties"] == false, "\(path)")
                 if case .array(let required)? = schema["required"] {
@@ -80,7 +85,7 @@ struct SchemaTests {
         ("repository: /r", true),
         ("repository: ./r", true),
         ("services: {}", false),
-        ("repository: s3://bucket/x", false),
+        ("repository: s3://bucket/x", true),
         ("repository: ~/r", false),
         ("repository: /r\nobjectives: {rto: 90}", true),
         ("repository: /r\nobjectives: {rto: 1h30m}", true),
@@ -105,6 +110,11 @@ struct SchemaTests {
         ("repository: /r\nservices: {a: {docker: {container: a, image: yes}}}", false),
         ("repository: /r\nservices: {a: {postgres: {url: \"postgres://h/d\"}}}", true),
         ("repository: /r\nservices: {a: {postgres: {url: \"http://h/d\"}}}", false),
+        ("repository: /r\nservices: {a: {postgres: {container: a, url: \"postgres://h\"}}}", false),
+        ("repository: /r\nservices: {a: {postgres: {container: a, host: \"ssh://h\"}}}", true),
+        ("repository: /r\nservices: {a: {mariadb: {address: a, host: \"ssh://h\"}}}", true),
+        ("repository: /r\nservices: {a: {mariadb: {container: a, address: b}}}", false),
+        ("repository: /r\nservices: {a: {files: {paths: /a, host: \"ssh://h/x\"}}}", false),
         (
             "repository: /r\nservices: {a: {postgres: {container: a, password_env: A,"
                 + " password_file: b}}}", false
@@ -119,6 +129,13 @@ struct SchemaTests {
         ),
         ("repository: /r\nservices: {a: {sqlite: /a, check: {timeout: 1m}}}", false),
         ("repository: /r\nservices: {a: {sqlite: /a, after: a b}}", false),
+        ("repository: /r\nrestore: {jobs: 2, jobs_per_disk: 1}", true),
+        ("repository: /r\ntargets: {t: {names: {prefix: t-, map: {a: b}}, root: /x}}", true),
+        ("repository: /r\ntargets: {t: {ports: {offset: 10000, map: {\"80\": 8080}}}}", true),
+        ("repository: /r\ntargets: {t: {ports: {map: {http: 80}}}}", false),
+        ("repository: /r\ntargets: {t: {subnets: {10.0.0.0/24: 10.1.0.0/24}}}", true),
+        ("repository: /r\ntargets: {t: {subnets: {10.0.0.0: 10.1.0.0/24}}}", false),
+        ("repository: /r\ntargets: {t: {labels: none}}", false),
     ]
 
     @Test(

@@ -29,8 +29,8 @@ struct TwoContainersTests {
             var dr = try DrBinary(in: scratch)
             dr.environment["DR_PASSWORD"] = "correct horse battery staple"
             dr.environment["DR_CONFIG"] = try scratch.write("dr.yaml", stack.configuration)
-            try expect(await dr.run("init"), endsWith: .done)
-            try expect(await dr.run("backup"), endsWith: .done)
+            try require(await dr.run("init"), endsWith: .done)
+            try require(await dr.run("backup"), endsWith: .done)
 
             await stack.docker.removeEverything()
             #expect(try await stack.docker.remains() == [])
@@ -38,7 +38,7 @@ struct TwoContainersTests {
             let watch = ContinuousClock.now
             let restored = try await dr.run("restore", "--to", "here", "--yes")
             let elapsed = watch.duration(to: .now)
-            try expect(restored, endsWith: .done)
+            try require(restored, endsWith: .done)
 
             #expect(try await stack.rows() == rows)
             #expect(try TreeFingerprint(of: www).differences(from: files) == [])
@@ -48,7 +48,7 @@ struct TwoContainersTests {
             #expect(definitionsAfter == definitions)
 
             let document = try await dr.run("report", "--json")
-            try expect(document, endsWith: .done)
+            try require(document, endsWith: .done)
             let report = try JSONDecoder().decode(
                 RecoveryReport.self, from: Data(document.output))
             try judge(report, against: elapsed)
@@ -92,13 +92,6 @@ struct TwoContainersTests {
             recovery.seconds >= seen * 0.5, "the report claims far less than the clock on the wall")
         #expect(report.meetsRecoveryTime == true)
         #expect(report.meetsRecoveryPoint == true)
-    }
-
-    private func expect(
-        _ outcome: OutsideProgram.Outcome, endsWith code: ExitCode,
-        at location: SourceLocation = #_sourceLocation
-    ) throws {
-        try #require(outcome.status == code.rawValue, "\(outcome)", sourceLocation: location)
     }
 }
 

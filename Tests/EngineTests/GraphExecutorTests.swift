@@ -27,6 +27,26 @@ import Testing
         #expect(results.map(\.ended) == [second(3), second(5), second(6)])
     }
 
+    @Test(.timeLimit(.minutes(1))) func whatFollowsRunsHoweverItEnded() async throws {
+        let clock = ManualTimepiece()
+        let graph = try Graph([
+            GraphNode("rest"), GraphNode("broken", needs: ["rest"]),
+            GraphNode("never", needs: ["broken"]), GraphNode("whole", needs: ["rest"]),
+            GraphNode("release", follows: ["rest", "broken", "never", "whole"]),
+            GraphNode("after release", needs: ["release"]),
+            GraphNode("needs and follows", needs: ["never"], follows: ["release"]),
+        ])
+        let results = try await GraphExecutor(graph, timepiece: clock).run(
+            observe: { clock.setActive($0.running + $0.pausing) }
+        ) { id, _ in
+            try await clock.sleep(for: second(id == "whole" ? 3 : 1))
+            if id == "broken" { throw Failure(.failed, "no such image") }
+        }
+        #expect(results.map(\.attempts) == [1, 1, 0, 1, 1, 1, 0])
+        // It waits for the slowest, and no longer.
+        #expect(results[4].started == second(4) && results[5].ended == second(6))
+    }
+
     @Test(.timeLimit(.minutes(1))) func transientFailuresAreTriedAgainAndOthersIsolated()
         async throws
     {

@@ -191,10 +191,10 @@ struct HTTPClientTests {
 
     @Test(.timeLimit(.minutes(2))) func cancellingEndsATransfer() async throws {
         let asked = Mutex(false)
-        let server = try TinyHTTPServer { _, _ in
+        let server = try TinyHTTPServer(handler: { _, _ in
             asked.withLock { $0 = true }
             return true
-        }
+        })
         let client = HTTPClient()
         let transfer = Task {
             var request = HTTPRequest(.get, server.url)

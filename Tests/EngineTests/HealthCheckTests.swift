@@ -45,6 +45,23 @@ import Testing
         }
     }
 
+    @Test func aDatabaseSaysByItsFirstValue() async throws {
+        let probe = CheckProbe(sql: { query, database, service in
+            #expect(database == "shop" && service == "db")
+            if query == "refused" { throw Failure(.failed, "connection refused") }
+            return query
+        })
+        func ask(_ query: String) async throws -> HealthVerdict {
+            try await probe.probe(
+                CheckSpecification(.sql(query: query, database: "shop", service: "db")))
+        }
+        for answer in ["t", "1", "anything"] { #expect(try await ask(answer) == .healthy) }
+        for answer in ["f", "0", "", "FALSE"] {
+            #expect(try await ask(answer) == .unhealthy("answered \"\(answer)\""))
+        }
+        #expect(try await ask("refused") == .unhealthy("connection refused"))
+    }
+
     @Test func aCommandSaysByItsExitCode() async throws {
         let probe = CheckProbe(programs: LocalPrograms())
         #expect(try await probe.probe(CheckSpecification(.command(["true"]))) == .healthy)

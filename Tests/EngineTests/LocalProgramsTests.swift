@@ -2,6 +2,7 @@ import CLinux
 import Engine
 import Glibc
 import Model
+import Synchronization
 import TestSupport
 import Testing
 
@@ -49,6 +50,24 @@ import Testing
         #expect(result.output.count == 5_000_000)
         #expect(result.errorText.utf8.count == 64 << 10)
         #expect(result.errorText.hasSuffix("E\n"))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func tellsLinesWhileTheProgramRuns() async throws {
+        let pipe = try Pipe()
+        defer { pipe.closeReader() }
+        var call = ProgramCall(
+            ["sh", "-c", "printf 'one\\ntwo\\rthr'; read answer; printf 'ee\\n'; echo four"],
+            input: pipe.reader)
+        let heard = Mutex<[String]>([])
+        call.heard = { line in
+            heard.withLock { $0.append(line) }
+            // It waits for an answer that comes only when its second line was heard.
+            if line == "two" { pipe.closeWriter() }
+        }
+        let result = try await programs.run(call)
+        #expect(heard.withLock { $0 } == ["one", "two", "three", "four"])
+        #expect(result.text == "one\ntwo\rthree\nfour\n")
     }
 
     @Test func passesTheEnvironmentButNotInWords() async throws {

@@ -285,4 +285,5 @@ private final class CountingIndex: ChunkIndex {
     func packs() throws -> [PackID: UInt64] { try base.packs() }
     func remove(_ packs: Set<PackID>) throws { try base.remove(packs) }
     func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] { try base.usage(isLive) }
+    func generation() throws -> UInt64 { try base.generation() }
 }

@@ -22,8 +22,10 @@ import Testing
     }
 
     /// The rule, one byte at a time and without shortcuts, straight from FORMAT.md.
-    private func plainLengths(_ bytes: [UInt8], gear: [UInt64]) -> [Int] {
-        let (minimum, average, maximum) = (16384, 65536, 262_144)
+    private func plainLengths(_ bytes: [UInt8], gear: [UInt64], isFine: Bool) -> [Int] {
+        let (minimum, average, maximum) =
+            isFine ? (4096, 16384, 65536) : (16384, 65536, 262_144)
+        let (before, behind): (UInt64, UInt64) = isFine ? (16, 12) : (18, 14)
         var lengths: [Int] = []
         var start = 0
         while start < bytes.count {
@@ -35,7 +37,7 @@ import Testing
                 for offset in (position - 63)...position {
                     hash = (hash << 1) &+ gear[Int(bytes[start + offset])]
                 }
-                let bits: UInt64 = position < average ? 18 : 14
+                let bits = position < average ? before : behind
                 if hash >> (64 - bits) == 0 {
                     length = position + 1
                     break
@@ -48,10 +50,12 @@ import Testing
         return lengths
     }
 
-    @Test func cutsWhereTheRuleSays() {
+    @Test(arguments: [false, true])
+    func cutsWhereTheRuleSays(isFine: Bool) {
         var random = SeededRandom.announced()
         let bytes = (0..<600_000).map { _ in UInt8.random(in: 0...255, using: &random) }
-        let cutter = ContentCutter(table: GearTable(secret: Self.secret))
+        let cutter = ContentCutter(
+            table: GearTable(secret: Self.secret), parameters: isFine ? .fine : .standard)
         let gear = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: Self.secret, info: Array("dr gear table 1".utf8),
             outputByteCount: 2048
@@ -60,7 +64,7 @@ import Testing
                 UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self))
             }
         }
-        #expect(lengths(bytes, cutter) == plainLengths(bytes, gear: gear))
+        #expect(lengths(bytes, cutter) == plainLengths(bytes, gear: gear, isFine: isFine))
     }
 
     @Test func lengthsKeepTheirBoundsAndTheirAverage() {

@@ -12,10 +12,10 @@ import Testing
         let fixture = try await RepositoryFixture()
         var contents: [[UInt8]] = [[], [1], Array("dr".utf8)]
         for size in [16383, 16384, 16385, 262_143, 262_145, 2 << 20, (2 << 20) + 1, 9_000_001] {
-            contents.append(randomText(size, using: &random))
+            contents.append(random.text(size))
         }
         for _ in 0..<200 {
-            contents.append(randomText(Int.random(in: 0...9000, using: &random), using: &random))
+            contents.append(random.text(Int.random(in: 0...9000, using: &random)))
         }
         let references = try await fixture.write(contents)
         try #require(references.count == contents.count)
@@ -29,7 +29,7 @@ import Testing
     @Test func whatIsThereAlreadyIsNotStoredAgain() async throws {
         var random = SeededRandom.announced()
         let fixture = try await RepositoryFixture()
-        let content = randomText(6 << 20, using: &random)
+        let content = random.text(6 << 20)
         let first = try await fixture.write([content, content])
         let size = try await fixture.storedBytes()
         let second = try await fixture.write([content])
@@ -85,7 +85,7 @@ import Testing
         var random = SeededRandom.announced()
         let fixture = try await RepositoryFixture()
         let contents = (0..<40).map { _ in
-            randomText(Int.random(in: 1...900_000, using: &random), using: &random)
+            random.text(Int.random(in: 1...900_000, using: &random))
         }
         let references = try await fixture.write(contents)
         let receiver = CollectingReceiver()
@@ -114,7 +114,7 @@ import Testing
     @Test(arguments: MemoryFaultPoint.allCases)
     func aBitThatFlipsInMemoryIsNoticed(_ point: MemoryFaultPoint) async throws {
         var random = SeededRandom.announced()
-        let content = randomText(3 << 20, using: &random)
+        let content = random.text(3 << 20)
         var caught = 0
         let tried = 20
         for _ in 0..<tried {

@@ -47,7 +47,7 @@ import Testing
     func everyDamageIsLoud(_ damage: String) async throws {
         var random = SeededRandom.announced()
         let fixture = try await RepositoryFixture()
-        let bytes = randomText(3 << 20, using: &random)
+        let bytes = random.text(3 << 20)
         let record = try await snapshot(of: fixture, try await fixture.write([bytes])[0])
         #expect(await readsBack(fixture, record, bytes))
         let objects = try await fixture.store.list("").sorted { $0.key < $1.key }

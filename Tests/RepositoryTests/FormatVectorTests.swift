@@ -39,7 +39,7 @@ import Testing
         for vector in vectors.slots {
             let slot = vector.slot
             let opened = try #require(try slot.unwrap(with: vector.credential))
-            #expect(opened.encoded() == secrets.encoded())
+            #expect(opened.secrets.encoded() == secrets.encoded())
             #expect(try slot.unwrap(with: .key([1])) == nil || slot.kind == "password")
             let nonce = try AES.GCM.Nonce(
                 data: (Hexadecimal.decode(slot.sealed) ?? []).prefix(12))

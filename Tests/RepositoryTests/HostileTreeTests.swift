@@ -2,6 +2,7 @@ import Engine
 import FoundationEssentials
 import Model
 import Repository
+import RepositorySupport
 import TestSupport
 import Testing
 
@@ -40,17 +41,7 @@ struct HostileTreeTests {
                 var list: [UInt8] = []
                 encoder.flush { list = Array($0) }
                 let bytes = list
-                let session = repository.makeWriteSession(index: index)
-                let content = try await BlockingPool.shared.run {
-                    defer { session.close() }
-                    let writer = session.makeContentWriter()
-                    writer.begin()
-                    try bytes.withUnsafeBytes { try writer.append($0) }
-                    try writer.end()
-                    try writer.drain()
-                    try session.flush()
-                    return try writer.takeFinished()[0]
-                }
+                let content = try await repository.store(bytes, index: index)
                 var record = SnapshotRecord(
                     id: .random(), workload: WorkloadID(text: "site/files:x"), service: "site",
                     kind: .files, host: "host.example.org", run: .random(),

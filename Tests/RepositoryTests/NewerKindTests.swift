@@ -1,6 +1,7 @@
 import Engine
 import Model
 import Repository
+import RepositorySupport
 import TestSupport
 import Testing
 
@@ -11,17 +12,7 @@ import Testing
         let repository = try await BackupRepository.create(
             in: DirectoryStore(root: scratch.path("repo")), credential: .password("p"), label: "",
             scryptCost: 2)
-        let session = repository.makeWriteSession(index: MemoryChunkIndex())
-        let content = try await BlockingPool.shared.run {
-            defer { session.close() }
-            let writer = session.makeContentWriter()
-            writer.begin()
-            try Array("a deck".utf8).withUnsafeBytes { try writer.append($0) }
-            try writer.end()
-            try writer.drain()
-            try session.flush()
-            return try writer.takeFinished()[0]
-        }
+        let content = try await repository.store(Array("a deck".utf8))
         var record = SnapshotRecord(
             id: .random(), workload: WorkloadID(text: "ship/holodeck:one"), service: "ship",
             kind: WorkloadKind(rawValue: "holodeck"), host: "host.example.org", run: .random(),

@@ -2,6 +2,7 @@ import Engine
 import FoundationEssentials
 import Model
 import Repository
+import RepositorySupport
 import TestSupport
 import Testing
 
@@ -9,13 +10,7 @@ import Testing
     private func snapshot(_ fixture: RepositoryFixture, _ content: ContentReference) async throws
         -> SnapshotRecord
     {
-        var record = SnapshotRecord(
-            id: .random(), workload: WorkloadID(text: "site/files:files"), service: "site",
-            kind: .files, host: "host", run: .random(), asOf: Timestamp(nanoseconds: 0))
-        record.parts = [
-            SnapshotPart(
-                name: "part", kind: .stream, content: content, bytes: ByteCount(content.length))
-        ]
+        let record = SnapshotRecord.ofStream(content)
         try await fixture.repository.put(record)
         return record
     }
@@ -47,6 +42,8 @@ import Testing
         let record = try await snapshot(fixture, references[7])
         let other = try await snapshot(fixture, references[8])
         let before = try await fixture.storedBytes()
+        let old = MemoryChunkIndex()
+        _ = try await fixture.repository.refresh(old)
         let plan = try await fixture.repository.prunePlan(index: fixture.index)
         #expect(plan.rewritten.count == 1 && plan.deleted.isEmpty)
         let result = try await fixture.repository.prune(plan, index: fixture.index)
@@ -54,12 +51,51 @@ import Testing
         #expect(try await fixture.storedBytes() < before / 5)
         #expect(try await fixture.read(record.parts[0].content) == contents[7])
         #expect(try await fixture.read(other.parts[0].content) == contents[8])
+        // Who knows only the old place looks for the new one.
+        let found = try await BlockingPool.shared.run { [repository = fixture.repository] in
+            try repository.makeReader(index: old).bytes(record.parts[0].content, limit: 1 << 30)
+        }
+        #expect(found == contents[7])
         // A fresh machine sees the same.
         let index = MemoryChunkIndex()
         _ = try await fixture.repository.refresh(index)
         let report = try await fixture.repository.check(
             index: index, options: CheckOptions(readData: true))
         #expect(report.findings.isEmpty)
+    }
+
+    @Test("What the store refuses to delete stays condemned, and goes when it may")
+    func refusedDeletion() async throws {
+        var random = SeededRandom.announced()
+        let store = FaultyStore(MemoryStore())
+        var world = try await UpkeepWorld(store)
+        var gone: [SnapshotID] = []
+        for night in 0..<4 {
+            gone.append(try await world.save(random.bytes(1 << 20), night: night))
+        }
+        try await world.save(random.bytes(1 << 20), "other")
+        for id in gone { try await world.remove(id) }
+        // One may go, three are locked.
+        store.add(StoreRule(.forbidden, on: .delete, "packs", skip: 1, times: 3))
+        let first = try await world.prune()
+        #expect(first.deletedPacks == 1 && first.refusedPacks == 3)
+        #expect(first.refusal?.contains("not allowed") == true)
+        #expect(try await store.list("packs").count == 4)
+        #expect(try await store.list("condemned").count == 1)
+        // Nobody counts on them: what they hold is stored again.
+        let run = try await world.repository.beginWriting(
+            index: world.index, host: "host", processID: 1, timepiece: SystemTimepiece())
+        #expect(try await world.repository.condemnedPacks().count == 4)
+        await run.end()
+        try await world.expectWhole()
+        // They are refused once more, and go in the end.
+        store.add(StoreRule(.forbidden, on: .delete, "packs", times: 3))
+        #expect(try await world.prune().refusedPacks == 3)
+        let last = try await world.prune()
+        #expect(last.deletedPacks == 3 && last.refusedPacks == 0)
+        #expect(try await store.list("packs").count == 1)
+        #expect(try await store.list("condemned").isEmpty)
+        try await world.expectWhole()
     }
 
     @Test func aLiveSessionHoldsDeletionBack() async throws {
@@ -92,22 +128,12 @@ import Testing
             host: "other", processID: 1, timepiece: clock)
         let plan = try await fixture.repository.prunePlan(index: fixture.index)
         _ = try await fixture.repository.prune(plan, index: fixture.index)
-        let condemned = try await fixture.repository.condemnedPacks()
-        #expect(condemned.count == 1)
-        let unknown = UncondemnedIndex(fixture.index, without: condemned)
-        let session = fixture.repository.makeWriteSession(index: unknown)
-        let reference = try await BlockingPool.shared.run {
-            defer { session.close() }
-            let writer = session.makeContentWriter()
-            writer.begin()
-            try content.withUnsafeBytes { try writer.append($0) }
-            try writer.end()
-            try writer.drain()
-            let references = try writer.takeFinished()
-            try session.flush()
-            return references[0]
-        }
-        let record = try await snapshot(fixture, reference)
+        #expect(try await fixture.repository.condemnedPacks().count == 1)
+        let run = try await fixture.beginWriting()
+        let reference = try await RepositoryFixture.write([content], in: run)[0]
+        let record = SnapshotRecord.ofStream(reference)
+        try await run.commit(record)
+        await run.end()
         await other.end()
         let again = try await fixture.repository.prunePlan(index: fixture.index)
         _ = try await fixture.repository.prune(again, index: fixture.index)
@@ -120,35 +146,14 @@ import Testing
         let fixture = try await RepositoryFixture()
         let content = random.bytes(1 << 20)
         _ = try await fixture.write([content])
-        let clock = SystemTimepiece()
-        let lease = try await fixture.repository.beginSession(
-            host: "host", processID: 1, timepiece: clock)
-        let session = fixture.repository.makeWriteSession(index: fixture.index)
-        let reference = try await BlockingPool.shared.run {
-            let writer = session.makeContentWriter()
-            writer.begin()
-            try content.withUnsafeBytes { try writer.append($0) }
-            try writer.end()
-            try writer.drain()
-            let references = try writer.takeFinished()
-            try session.flush()
-            return references[0]
-        }
+        let run = try await fixture.beginWriting()
+        let reference = try await RepositoryFixture.write([content], in: run)[0]
         // Meanwhile somebody else decides that nobody needs these bytes.
         let plan = try await fixture.repository.prunePlan(index: fixture.index)
         #expect(plan.deleted.count == 1)
         _ = try await fixture.repository.prune(plan, index: fixture.index)
-        var record = SnapshotRecord(
-            id: .random(), workload: WorkloadID(text: "a/files:files"), service: "a", kind: .files,
-            host: "host", run: .random(), asOf: Timestamp(nanoseconds: 0))
-        record.parts = [
-            SnapshotPart(
-                name: "part", kind: .stream, content: reference, bytes: ByteCount(reference.length))
-        ]
-        try await fixture.repository.commit(
-            record, session: session, lease: lease, index: fixture.index, known: [])
-        try await BlockingPool.shared.run { session.close() }
-        await lease.end()
+        try await run.commit(SnapshotRecord.ofStream(reference))
+        await run.end()
         let again = try await fixture.repository.prunePlan(index: fixture.index)
         let result = try await fixture.repository.prune(again, index: fixture.index)
         #expect(result.deletedPacks == 1)

@@ -2,6 +2,7 @@ import Engine
 import FoundationEssentials
 import Model
 import Repository
+import RepositorySupport
 import Testing
 
 /// A repository in memory, with what is needed to write contents into it and read them back.
@@ -21,22 +22,20 @@ struct RepositoryFixture: Sendable {
     func write(_ contents: [[UInt8]], options: WriteOptions = WriteOptions(), fixed: Bool = false)
         async throws -> [ContentReference]
     {
-        let session = repository.makeWriteSession(index: index, options: options)
-        return try await BlockingPool.shared.run {
-            defer { session.close() }
-            let writer = session.makeContentWriter()
-            var references: [ContentReference] = []
-            for content in contents {
-                writer.begin(fixed: fixed)
-                try content.withUnsafeBytes { try writer.append($0) }
-                try writer.end()
-                references += try writer.takeFinished()
-            }
-            try writer.drain()
-            references += try writer.takeFinished()
-            try session.flush()
-            return references
-        }
+        try await repository.store(contents, index: index, options: options, fixed: fixed)
+    }
+
+    /// Writes contents as part of a run; they are durable when this returns.
+    static func write(_ contents: [[UInt8]], in run: WritingRun) async throws
+        -> [ContentReference]
+    {
+        try await BlockingPool.shared.run { try run.session.store(contents) }
+    }
+
+    /// A run that writes into the repository; end it.
+    func beginWriting() async throws -> WritingRun {
+        try await repository.beginWriting(
+            index: index, host: "host", processID: 1, timepiece: SystemTimepiece())
     }
 
     /// All bytes of a content.
@@ -52,9 +51,4 @@ struct RepositoryFixture: Sendable {
     func storedBytes(_ prefix: String = "packs") async throws -> UInt64 {
         try await store.list(prefix).reduce(0) { $0 + $1.size }
     }
-}
-
-/// Bytes of some variety that compress a little.
-func randomText(_ count: Int, using random: inout some RandomNumberGenerator) -> [UInt8] {
-    (0..<count).map { _ in UInt8.random(in: 97...112, using: &random) }
 }

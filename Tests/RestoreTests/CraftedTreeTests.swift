@@ -209,13 +209,10 @@ struct CraftedTreeTests {
             try maker.make(at: place, entries: 150, beyondPathMaximum: true)
             let night = try await NightFixture(in: scratch)
             let snapshot = try await night.backup(place)
-            let export = TreeExport(repository: night.repository, index: night.index)
             let file = scratch.path("archive.tar")
             let output = open(file, O_RDWR | O_CREAT, 0o600)
             defer { close(output) }
-            let summary = try export.write(
-                [TreeExport.Item(SnapshotPlace(part: snapshot.parts[0]))],
-                asOf: snapshot.asOf, to: output)
+            let summary = try night.export(snapshot, to: output)
             #expect(summary.problems.isEmpty && summary.entries == snapshot.parts[0].entries)
             lseek(output, 0, SEEK_SET)
             let extracted = try TarExtraction(
@@ -250,13 +247,10 @@ struct CraftedTreeTests {
                     return link
                 }(), file("d", lost: false),
             ])
-            let export = TreeExport(repository: night.repository, index: night.index)
             let file = scratch.path("archive.tar")
             let output = open(file, O_RDWR | O_CREAT, 0o600)
             defer { close(output) }
-            let summary = try export.write(
-                [TreeExport.Item(SnapshotPlace(part: snapshot.parts[0]))],
-                asOf: snapshot.asOf, to: output)
+            let summary = try night.export(snapshot, to: output)
             #expect(summary.problems.count == 2, "\(summary.problems)")
             let listed = try await OutsideProgram.run(["tar", "-tf", file])
             #expect(listed.status == 0 && listed.text == "./\n./a\n./d\n", "\(listed)")

@@ -12,13 +12,21 @@ final class FakeWorld: Sendable {
         var seconds: [String: Double] = [:]
         /// By step: how often it fails, and with what.
         var failures: [String: (times: Int, failure: Failure)] = [:]
+        /// By step: what it fails with behind those.
+        var laterFailures: [String: Failure] = [:]
         var problems: [String: [String]] = [:]
         var findings: [WorkloadID: [PreflightFinding]] = [:]
+        /// Where steps write, by their ids within the workload.
+        var places: [WorkloadID: [String: String]] = [:]
         /// By check: how often it says no.
         var unhealthy: [String: Int] = [:]
         /// Every step that was begun, in order.
         var performed: [String] = []
         var replaced: Set<Bool> = []
+        /// Names that were the run's own when their step began.
+        var redone: Set<String> = []
+        /// What people were asked to do.
+        var asked: [String] = []
     }
 
     let clock = ManualTimepiece(wall: FakeWorld.now)
@@ -30,6 +38,8 @@ final class FakeWorld: Sendable {
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
     var performed: [String] { state.withLock { $0.performed } }
     var replaced: Set<Bool> { state.withLock { $0.replaced } }
+    var redone: Set<String> { state.withLock { $0.redone } }
+    var asked: [String] { state.withLock { $0.asked } }
 
     var sourceFor: SourceProvider { { FakeSource(snapshot: $0) } }
     var driverFor: DriverProvider { { FakeDriver(kind: $0, world: self) } }
@@ -46,6 +56,10 @@ final class FakeWorld: Sendable {
         state.withLock { $0.findings[workload] ?? [] }
     }
 
+    func places(of workload: WorkloadID) -> [String: String] {
+        state.withLock { $0.places[workload] ?? [:] }
+    }
+
     func perform(_ id: String, bytes: ByteCount, replace: Bool) async throws -> ReplayOutcome {
         let (seconds, failure, problems) = state.withLock { state in
             state.performed.append(id)
@@ -54,6 +68,8 @@ final class FakeWorld: Sendable {
             if let (times, known) = state.failures[id], times > 0 {
                 state.failures[id] = (times - 1, known)
                 failure = known
+            } else {
+                failure = state.laterFailures[id]
             }
             return (state.seconds[id] ?? 1, failure, state.problems[id] ?? [])
         }
@@ -79,6 +95,9 @@ struct FakeSource: ReplaySource {
     func tree(_ part: String, to path: String, options: TreeReplayOptions) async throws
         -> TreeReplaySummary
     { TreeReplaySummary() }
+    func archive(_ part: String, called name: String, to descriptor: Int32) async throws
+        -> TreeReplaySummary
+    { TreeReplaySummary() }
 }
 
 struct FakeDriver: WorkloadDriver {
@@ -99,11 +118,20 @@ struct FakeDriver: WorkloadDriver {
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> [PreflightFinding] { world.findings(of: source.snapshot.workload) }
 
+    func places(
+        of steps: [ReplayStep], from source: any ReplaySource, service: Service,
+        target: ReplayTarget, context: WorkloadContext
+    ) async throws -> [String: String] { world.places(of: source.snapshot.workload) }
+
     func perform(
         _ step: ReplayStep, from source: any ReplaySource, service: Service,
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> ReplayOutcome {
         if step.phase == .data { _ = try await source.document("x") }
+        for name in step.makes {
+            world.change { if context.ledger.isOwn(name) { $0.redone.insert(name) } }
+            await context.ledger.claim(name)
+        }
         return try await world.perform(
             "\(source.snapshot.workload)/\(step.id)", bytes: step.bytes, replace: context.replace)
     }

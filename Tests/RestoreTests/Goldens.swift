@@ -46,6 +46,9 @@ enum Goldens {
             restore the roles
           site/files:files/files:/srv/www: a|b: no space <left>
 
+        to do the rest
+          dr restore --resume 00000000
+
         """
 
     static let plan = """

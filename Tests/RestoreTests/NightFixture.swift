@@ -34,12 +34,19 @@ struct NightFixture {
     func backup(_ paths: String..., options: WriteOptions = WriteOptions()) async throws
         -> SnapshotRecord
     {
-        let service = Service(
-            name: "site", workloads: [.files(FilesSpecification(paths: paths))])
+        try await backup(
+            Service(name: "site", workloads: [.files(FilesSpecification(paths: paths))]),
+            with: FilesDriver(), options: options)
+    }
+
+    /// Captures the one workload of a service, an hour after the night before.
+    func backup(
+        _ service: Service, with driver: any WorkloadDriver, options: WriteOptions = WriteOptions()
+    ) async throws -> SnapshotRecord {
         let run = BackupRun(
             BackupRun.Parts(
                 repository: repository, index: index, catalog: catalog,
-                driverFor: { _ in FilesDriver() },
+                driverFor: { _ in driver },
                 context: WorkloadContext(secrets: NoSecrets()), timepiece: clock, host: "test",
                 version: "test"), options: options)
         let summary = try await run.run([service])
@@ -62,6 +69,13 @@ struct NightFixture {
         options: TreeReplayOptions = TreeReplayOptions()
     ) async throws -> TreeReplaySummary {
         try await source(snapshot).tree(part, to: target, options: options)
+    }
+
+    /// Writes the snapshot's first part to `descriptor` as an archive.
+    func export(_ snapshot: SnapshotRecord, to descriptor: Int32) throws -> ExportSummary {
+        try TreeExport(repository: repository, index: index).write(
+            [TreeExport.Item(SnapshotPlace(part: snapshot.parts[0]))], asOf: snapshot.asOf,
+            to: descriptor)
     }
 
     /// Writes a snapshot whose tree is made of these very entries, whatever they say.

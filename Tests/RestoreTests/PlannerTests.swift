@@ -71,7 +71,10 @@ import Workloads
         #expect(files.needs == ["umami-db/healthy"])
     }
 
-    @Test func anApplicationStartsAfterItsDatabaseIsLoaded() async throws {
+    @Test(
+        "An application starts after its database is loaded, here and on another machine",
+        arguments: ["", "ssh://root@nas.example.org "])
+    func loadedBefore(scope: String) async throws {
         var stack = Stack()
         var blog = Service(
             name: "blog",
@@ -92,7 +95,7 @@ import Workloads
                 steps.append(
                     ReplayStep(
                         id: "container:\(name)", title: "", phase: .prepare,
-                        makes: ["container/\(name)"]))
+                        makes: ["\(scope)container/\(name)"]))
                 steps.append(
                     ReplayStep(
                         id: "start:\(name)", title: "", needs: ["container:\(name)"] + needs,
@@ -207,7 +210,8 @@ import Workloads
         #expect(step.measurements == 3)
         let forecast = try #require(plan.forecast)
         #expect(forecast.measuredSteps == 1)
-        #expect(forecast.longest - forecast.expected == TimeSpan(seconds: 40))
+        // Nine in ten of 40, 40 and 120 s: a fifth of the way from 120 back to 40.
+        #expect(forecast.longest - forecast.expected == TimeSpan(seconds: 64))
         #expect(forecast.criticalPath.contains(step.id))
     }
 

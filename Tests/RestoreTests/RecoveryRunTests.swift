@@ -81,6 +81,22 @@ import Workloads
         #expect(try step(report, database).attempts == 3)
         // Three attempts of a second, pauses of one and two.
         #expect(try step(report, database).duration == TimeSpan(seconds: 6))
+        #expect(
+            try step(report, database).notes == [
+                "attempt 1 failed: connection reset", "attempt 2 failed: connection reset",
+            ])
+    }
+
+    @Test func theFirstCauseIsToldBesideTheLastError() async throws {
+        let stack = Stack()
+        let database = database
+        stack.world.change {
+            $0.failures[database] = (1, Failure(.failed, "connection reset", isTransient: true))
+            $0.laterFailures[database] = Failure(.failed, "the name is taken")
+        }
+        let failed = try step(try await stack.execute(), database)
+        #expect(failed.message == "the name is taken")
+        #expect(failed.notes == ["attempt 1 failed: connection reset"])
     }
 
     @Test func aCheckThatNeverPassesIsVerificationFailed() async throws {
@@ -194,10 +210,11 @@ import Workloads
         let active = ActivityCount(
             ignoring: Set(plan.steps.filter { $0.checks.isEmpty && $0.replay == nil }.map(\.id)))
         let report = try await stack.recovery(plan).execute { progress in
-            if case .done("umami-db/healthy")? = progress.moment.progress.first {
+            guard let moment = progress.moment else { return }
+            if case .done("umami-db/healthy")? = moment.progress.first {
                 clock.jumpWall(by: TimeSpan(seconds: -3600))
             }
-            clock.setActive(active.update(progress.moment))
+            clock.setActive(active.update(moment))
         }
         #expect(report.recoveryTime == TimeSpan(seconds: 7))
         #expect(report.notes.contains { $0.hasPrefix("the time of day was set by -1 h 00 min") })
@@ -240,7 +257,7 @@ import Workloads
     @Test func roomIsSharedAndWaitingIsMeasured() async throws {
         let stack = Stack()
         stack.world.change { $0.seconds["site/files:files/files:/srv/www"] = 10 }
-        let report = try await stack.execute(data: 1)
+        let report = try await stack.execute(limits: RecoveryLimits(data: 1))
         // The volume stands at the head of the longest chain, so the files wait for it.
         let files = try step(report, "site/files:files/files:/srv/www")
         #expect(files.waited == TimeSpan(seconds: 1))

@@ -108,7 +108,11 @@ import Testing
             #expect(!html.contains(forbidden), "\(forbidden)")
         }
         // Every executed step has its bar.
-        #expect(html.components("<title>") == report.executed.count + 1)
+        #expect(html.components("class=\"bar ") == report.executed.count)
+        #expect(html.contains("dr restore --resume"))
+        // Every service is in the graph, and every wait between two of them.
+        #expect(html.components("<rect ") == report.services.count)
+        #expect(html.components("<path ") == 2)
     }
 }
 

@@ -118,30 +118,45 @@ struct Stack {
         try await world.planner.plan(request(change))
     }
 
-    func recovery(_ plan: RecoveryPlan, catalog: Catalog? = nil, data: Int = 4) -> RecoveryRun {
+    func recovery(
+        _ plan: RecoveryPlan, catalog: Catalog? = nil, limits: RecoveryLimits = RecoveryLimits()
+    ) -> RecoveryRun {
         RecoveryRun(
             plan, services: services, snapshots: snapshots,
-            environment: RecoveryEnvironment(
-                catalog: catalog, timepiece: world.clock, sourceFor: world.sourceFor,
-                driverFor: world.driverFor, context: WorkloadContext(secrets: NoSecrets()),
-                probe: FakeProbe(world: world), limits: RecoveryLimits(data: data),
-                host: "web.example.org", processID: 42, program: "0.1.0"))
+            environment: environment {
+                $0.catalog = catalog
+                $0.limits = limits
+            })
+    }
+
+    func environment(_ change: (inout RecoveryEnvironment) -> Void) -> RecoveryEnvironment {
+        var environment = RecoveryEnvironment(
+            catalog: nil, timepiece: world.clock, sourceFor: world.sourceFor,
+            driverFor: world.driverFor, context: WorkloadContext(secrets: NoSecrets()),
+            probe: FakeProbe(world: world), host: "web.example.org", processID: 42,
+            program: "0.1.0")
+        change(&environment)
+        return environment
     }
 
     /// Plans and executes on the clock that stands still.
     func execute(
-        catalog: Catalog? = nil, data: Int = 4, replace: Bool = false, declared: Timestamp? = nil,
+        catalog: Catalog? = nil, limits: RecoveryLimits = RecoveryLimits(), replace: Bool = false,
+        declared: Timestamp? = nil,
         plan change: (inout PlanRequest) -> Void = { _ in }
     ) async throws -> RecoveryReport {
-        let plan = try await plan(change)
+        let plan = try await plan {
+            $0.limits = limits
+            change(&$0)
+        }
         // Steps that only mark the end of a service take no time and never sleep.
         let instant = Set(
             plan.steps.filter { $0.phase == .healthy && $0.checks.isEmpty }.map(\.id))
         let active = ActivityCount(ignoring: instant)
-        return try await recovery(plan, catalog: catalog, data: data).execute(
+        return try await recovery(plan, catalog: catalog, limits: limits).execute(
             run: Self.run(9), declared: declared, replace: replace
         ) { progress in
-            world.clock.setActive(active.update(progress.moment))
+            if let moment = progress.moment { world.clock.setActive(active.update(moment)) }
         }
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 /// Containers, volumes and networks of one test on the Engine that tests may use, through the
 /// `docker` program: independent of what `dr` speaks to the Engine with.
 ///
-/// Every name begins with `prefix`; whatever bears it at the end is removed.
+/// Every name begins with `prefix`; whatever has it in its name at the end is removed: copies too.
 public struct DockerStack: Sendable {
     public let prefix: String
     private let host: String
@@ -49,6 +49,15 @@ public struct DockerStack: Sendable {
 
     /// Names with the prefix, of every kind: what is left of this test.
     public func remains() async throws -> [String] {
+        try await names().filter { $0.hasPrefix(prefix) }.sorted()
+    }
+
+    /// Names of copies of what this test made: of drills, for example.
+    public func copies() async throws -> [String] {
+        try await names().filter { $0.contains(prefix) && !$0.hasPrefix(prefix) }.sorted()
+    }
+
+    private func names() async throws -> [String] {
         var names: [String] = []
         for words in [
             ["ps", "-a", "--format", "{{.Names}}"], ["volume", "ls", "--format", "{{.Name}}"],
@@ -56,7 +65,27 @@ public struct DockerStack: Sendable {
         ] {
             names += try await docker(words).split(separator: "\n").map(String.init)
         }
-        return names.filter { $0.hasPrefix(prefix) }.sorted()
+        return names
+    }
+
+    /// Everything that the Engine says of what has a prefix: also when it was started last, and who is
+    /// on its networks. In lines, sorted: the Engine lists mounts in any order.
+    public func inventory(of prefix: String) async throws -> [String] {
+        var lines: [String] = []
+        for words in [
+            ["ps", "-a", "--format", "{{.Names}}"], ["volume", "ls", "--format", "{{.Name}}"],
+            ["network", "ls", "--format", "{{.Name}}"],
+        ] {
+            for thing in try await docker(words).split(separator: "\n").sorted()
+            where thing.hasPrefix(prefix) {
+                let kind = words[0] == "ps" ? "container" : words[0]
+                let told = try await docker(kind, "inspect", String(thing))
+                lines.append(
+                    told.split(separator: "\n").map { $0.hasSuffix(",") ? $0.dropLast() : $0 }
+                        .sorted().joined(separator: "\n"))
+            }
+        }
+        return lines
     }
 
     /// Removes containers with their anonymous volumes, then volumes, then networks.
@@ -67,7 +96,7 @@ public struct DockerStack: Sendable {
             (["network", "ls", "--format", "{{.Name}}"], ["network", "rm"]),
         ] {
             guard let names = try? await docker(list) else { continue }
-            for name in names.split(separator: "\n") where name.hasPrefix(prefix) {
+            for name in names.split(separator: "\n") where name.contains(prefix) {
                 _ = try? await docker(remove + [String(name)])
             }
         }

@@ -48,8 +48,8 @@ public actor MemorySink: CaptureSink {
     }
 
     public func stream(
-        _ name: String, from descriptor: Int32, attributes: [String: String],
-        observer: (any StreamObserver)?
+        _ name: String, from descriptor: Int32, of content: StreamContent,
+        attributes: [String: String], observer: (any StreamObserver)?
     ) async throws -> UInt64 {
         try admit(name)
         let bytes = try await BlockingPool.shared.run { () throws -> [UInt8] in
@@ -162,6 +162,13 @@ public struct MemorySource: ReplaySource {
         var summary = TreeReplaySummary()
         summary.bytes = ByteCount(stored.size)
         return summary
+    }
+
+    public func archive(_ part: String, called name: String, to descriptor: Int32) async throws
+        -> TreeReplaySummary
+    {
+        guard let copy = parts[part]?.copy else { throw Failure(.failed, "no such tree: \(part)") }
+        return try await TreeArchive.write(copy, called: name, to: descriptor)
     }
 }
 

@@ -14,12 +14,18 @@ public enum TestEnvironment {
     /// An image that runs PostgreSQL as the official one does: `POSTGRES_PASSWORD`, `POSTGRES_DB`,
     /// `PGDATA`, TCP port 5432; with `busybox` in it.
     public static let postgresImage = variable("DR_TEST_IMAGE_POSTGRES")
+    /// The same with another major version.
+    public static let otherPostgresImage = variable("DR_TEST_IMAGE_OTHER_POSTGRES")
     /// The directory of `initdb`, `postgres`, `pg_dump`… of one installed major version.
     public static let postgresBin = variable("DR_TEST_POSTGRES_BIN") ?? newestPostgresBin()
     /// An S3 endpoint on loopback; its keys are `s3Key` and `s3Secret`.
     public static let s3Endpoint = variable("DR_TEST_S3_ENDPOINT")
     public static let s3Key = variable("DR_TEST_S3_KEY")
     public static let s3Secret = variable("DR_TEST_S3_SECRET")
+    /// The program of the server behind it, to start one that a test may kill.
+    public static let weed = variable("DR_TEST_WEED")
+    /// The endpoint of another implementation, with the same keys.
+    public static let otherS3Endpoint = variable("DR_TEST_S3_OTHER_ENDPOINT")
     /// Long counts were asked for: `scripts/test --full`.
     public static let isFull = variable("DR_TEST_FULL") == "1"
 
@@ -27,11 +33,15 @@ public enum TestEnvironment {
     public static let hasDocker = dockerHost != nil && busyboxImage != nil
     public static let hasDockerPostgres = hasDocker && postgresImage != nil
     public static let hasPostgres = postgresBin != nil
+    public static let hasMariaDB = hasProgram("mariadbd") && hasProgram("mariadb-install-db")
     public static let hasS3 = s3Endpoint != nil
+    public static let hasWeed = weed != nil
+    public static let hasOtherS3 = otherS3Endpoint != nil
 
-    /// Whether a program is in `PATH`.
+    /// Whether a program is in `PATH`, or at a path.
     public static func hasProgram(_ name: String) -> Bool {
-        (variable("PATH") ?? "/usr/bin:/bin").split(separator: ":")
+        if name.contains("/") { return access(name, X_OK) == 0 }
+        return (variable("PATH") ?? "/usr/bin:/bin").split(separator: ":")
             .contains { access("\($0)/\(name)", X_OK) == 0 }
     }
 

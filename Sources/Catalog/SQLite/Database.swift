@@ -41,11 +41,14 @@ public final class Database {
             opened, Int32(clamping: options.busyTimeout.nanoseconds / 1_000_000))
         try execute("PRAGMA cache_size = -\(max(1, options.cache.bytes >> 10))")
         try execute("PRAGMA mmap_size = \(options.memoryMap.bytes)")
+        try addRowSum()
         guard !options.isReadOnly else { return }
         try execute("PRAGMA page_size = \(options.pageSize.bytes)")
         try execute("PRAGMA journal_mode = WAL")
         try execute("PRAGMA synchronous = \(options.synchronous.rawValue)")
         try execute("PRAGMA foreign_keys = ON")
+        // A row that is replaced counts as removed, too.
+        try execute("PRAGMA recursive_triggers = ON")
     }
 
     deinit {
@@ -125,8 +128,10 @@ public final class Database {
     }
 
     /// Looks for damage in the whole file; throws ``DamagedDatabase`` when there is any.
-    public func quickCheck() throws {
-        let statement = try prepare("PRAGMA quick_check(1)")
+    ///
+    /// - Parameter thoroughly: Compare indexes with their tables, too, which takes longer.
+    public func quickCheck(thoroughly: Bool = false) throws {
+        let statement = try prepare("PRAGMA \(thoroughly ? "integrity" : "quick")_check(1)")
         guard try statement.step() else { return }
         let verdict = statement.text(0)
         if verdict != "ok" { throw DamagedDatabase(path: path, detail: verdict) }

@@ -1,4 +1,6 @@
+import CLinux
 import CSQLite
+import Glibc
 public import Model
 
 /// A database file whose content is not, or no longer, a database.
@@ -27,6 +29,9 @@ public struct DamagedDatabase: Error, Sendable, Hashable, CustomStringConvertibl
     }
 }
 
+/// SQLITE_IOERR_SHMSIZE: the file that processes share cannot grow; there is one reason for that.
+private let ioErrorSharedMemorySize: Int32 = SQLITE_IOERR | 19 << 8
+
 /// The error for a result code of SQLite: ``DamagedDatabase``, or a ``Failure`` on the local side.
 ///
 /// No statement's text and no bound value is in it.
@@ -34,6 +39,13 @@ func databaseError(_ result: Int32, _ connection: OpaquePointer?, path: String) 
     let detail =
         connection.flatMap { sqlite3_errmsg($0) }.map { String(cString: $0) }
         ?? String(cString: sqlite3_errstr(result))
+    // A full disk shows in other codes too, where SQLite makes the files beside the database.
+    let number = connection.map { sqlite3_system_errno($0) } ?? 0
+    if result & 0xFF == SQLITE_IOERR || result & 0xFF == SQLITE_CANTOPEN,
+        number == ENOSPC || number == EDQUOT || result == ioErrorSharedMemorySize
+    {
+        return databaseError(SQLITE_FULL, connection, path: path)
+    }
     switch result & 0xFF {
     case SQLITE_CORRUPT, SQLITE_NOTADB:
         return DamagedDatabase(path: path, detail: detail)

@@ -109,6 +109,11 @@ public final class Statement {
         sqlite3_column_type(handle, column) == SQLITE_NULL
     }
 
+    /// Whether the column holds bytes: the same ones as text stand elsewhere in SQLite's order.
+    public func isBlob(_ column: Int32) -> Bool {
+        sqlite3_column_type(handle, column) == SQLITE_BLOB
+    }
+
     /// The column as an integer; 0 for NULL.
     public func int64(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
 

@@ -6,9 +6,11 @@ enum HTTPProbe {
     ///
     /// Redirects are followed unless a redirect is what is expected.
     static func ask(
-        _ client: HTTPClient, url: String, status: Int, body: String?, patience: TimeSpan
+        _ client: HTTPClient, url: String, status: Int, body: String?, through: Detour?,
+        patience: TimeSpan
     ) async throws -> HealthVerdict {
         var request = HTTPRequest(.get, url)
+        request.through = through
         request.maximumRedirects = (300...399).contains(status) ? 0 : 5
         request.connectTimeout = patience
         request.totalTimeout = patience

@@ -20,19 +20,27 @@ public struct CheckProbe: HealthProbe {
     /// Asks for the state of a container.
     public typealias ContainerQuestion = @Sendable (_ name: String) async throws -> HealthVerdict
 
+    /// Asks a database of a service, and says what it answered.
+    public typealias DatabaseQuestion =
+        @Sendable (_ query: String, _ database: String?, _ service: ServiceName) async throws
+        -> String
+
     private let programs: (any ProgramRunner)?
     private let http: HTTPClient?
     private let container: ContainerQuestion?
+    private let sql: DatabaseQuestion?
     /// Longest time for one attempt.
     private let patience: TimeSpan
 
     public init(
         programs: (any ProgramRunner)? = nil, http: HTTPClient? = nil,
-        container: ContainerQuestion? = nil, patience: TimeSpan = TimeSpan(seconds: 10)
+        container: ContainerQuestion? = nil, sql: DatabaseQuestion? = nil,
+        patience: TimeSpan = TimeSpan(seconds: 10)
     ) {
         self.programs = programs
         self.http = http
         self.container = container
+        self.sql = sql
         self.patience = patience
     }
 
@@ -54,7 +62,17 @@ public struct CheckProbe: HealthProbe {
         case .http(let url, let status, let body):
             guard let http else { break }
             return try await HTTPProbe.ask(
-                http, url: url, status: status, body: body, patience: patience)
+                http, url: url, status: status, body: body, through: check.through,
+                patience: patience)
+        case .sql(let query, let database, let service):
+            guard let sql else { break }
+            do {
+                let answer = try await sql(query, database, service)
+                let isTrue = !["", "f", "false", "0"].contains(answer.lowercased())
+                return isTrue ? .healthy : .unhealthy("answered \"\(printable(answer.utf8))\"")
+            } catch let failure as Failure where failure.code != .usage {
+                return .unhealthy(failure.description)
+            }
         case .container(let name):
             guard let container else { break }
             return try await container(name)

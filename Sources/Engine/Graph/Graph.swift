@@ -3,10 +3,12 @@ public import Model
 /// Nodes whose needs were looked up, checked and ranked; what schedulers work on.
 public struct Graph: Sendable {
     public let nodes: [GraphNode]
-    /// By node: the indices of what it needs, each once.
+    /// By node: the indices of what it needs or follows, each once.
     public let needs: [[Int]]
-    /// By node: the indices of what needs it.
+    /// By node: the indices of what needs or follows it.
     public let dependents: [[Int]]
+    /// By node: the indices of what it only follows.
+    public let followed: [Set<Int>]
     /// Indices in an order that respects every need; equal choices in the order given.
     public let order: [Int]
     /// By node: the longest way, in estimated time, from its start to the end of the graph.
@@ -24,16 +26,18 @@ public struct Graph: Sendable {
         }
         var needs: [[Int]] = []
         var dependents = [[Int]](repeating: [], count: nodes.count)
+        var followed = [Set<Int>](repeating: [], count: nodes.count)
         needs.reserveCapacity(nodes.count)
         for (index, node) in nodes.enumerated() {
             var found: [Int] = []
             var seen: Set<String> = []
-            for need in node.needs where seen.insert(need).inserted {
+            for need in node.needs + node.follows where seen.insert(need).inserted {
                 guard let other = indices[need] else {
                     throw .unknownNeed(node: node.id, need: need)
                 }
                 found.append(other)
                 dependents[other].append(index)
+                if !node.needs.contains(need) { followed[index].insert(other) }
             }
             needs.append(found)
         }
@@ -49,6 +53,7 @@ public struct Graph: Sendable {
         self.nodes = nodes
         self.needs = needs
         self.dependents = dependents
+        self.followed = followed
         self.order = order
         self.remaining = remaining
         self.indices = indices

@@ -158,7 +158,7 @@ public struct GraphExecutor: Sendable {
                         Failure(
                             .failed, "\(node.id) was not done within \(deadline)",
                             hint: "look at what it waits for, or allow it more time",
-                            isTransient: true))
+                            isTransient: node.retry.whenLate))
                 case .failure(let error): return .failure(error)
                 case nil: continue
                 }

@@ -122,11 +122,7 @@ public struct GraphMachine: Sendable {
             release(node)
             states[node] = .done
             unfinished -= 1
-            for dependent in graph.dependents[node] {
-                guard case .waiting(let missing) = states[dependent] else { continue }
-                states[dependent] = .waiting(missing: missing - 1)
-                if missing == 1 { enqueue(dependent) }
-            }
+            for dependent in graph.dependents[node] { arrive(at: dependent) }
         case .failed(let node, let isTransient):
             guard case .running(let attempt) = states[node] else { return [] }
             release(node)
@@ -164,6 +160,13 @@ public struct GraphMachine: Sendable {
         queues[queueOf[node]].insert(places[node])
     }
 
+    /// One of what `node` waits for is over.
+    private mutating func arrive(at node: Int) {
+        guard case .waiting(let missing) = states[node] else { return }
+        states[node] = .waiting(missing: missing - 1)
+        if missing == 1 { enqueue(node) }
+    }
+
     private mutating func release(_ node: Int) {
         running -= 1
         for (resource, amount) in demands[queueOf[node]] { free[resource] += amount }
@@ -189,15 +192,22 @@ public struct GraphMachine: Sendable {
         }
     }
 
-    /// Gives up what needs `node`, directly or not, that was not given up yet.
+    /// Gives up what needs `node`, directly or not, that was not given up yet; what only follows one
+    /// of them goes on.
     private mutating func abandon(dependentsOf node: Int, _ actions: inout [Action]) {
-        var next = graph.dependents[node]
-        while let current = next.popLast() {
-            guard case .waiting = states[current] else { continue }
-            states[current] = .notExecuted
-            unfinished -= 1
-            actions.append(.notExecuted(current, cause: node))
-            next += graph.dependents[current]
+        var over = [node]
+        while let ended = over.popLast() {
+            for current in graph.dependents[ended] {
+                guard case .waiting = states[current] else { continue }
+                if graph.followed[current].contains(ended) {
+                    arrive(at: current)
+                    continue
+                }
+                states[current] = .notExecuted
+                unfinished -= 1
+                actions.append(.notExecuted(current, cause: node))
+                over.append(current)
+            }
         }
     }
 

@@ -6,6 +6,8 @@ public struct GraphNode: Sendable, Hashable {
     public var id: String
     /// Ids of the nodes that must be done before.
     public var needs: [String]
+    /// Ids of nodes that must be over before, however they ended: what cleans up after them.
+    public var follows: [String]
     /// How long it will take, as far as known; only decides what is started first.
     public var estimate: TimeSpan
     /// How much of which resource it holds while it runs, for example `disk: 1`.
@@ -15,11 +17,12 @@ public struct GraphNode: Sendable, Hashable {
     public var deadline: TimeSpan?
 
     public init(
-        _ id: String, needs: [String] = [], estimate: TimeSpan = .zero,
+        _ id: String, needs: [String] = [], follows: [String] = [], estimate: TimeSpan = .zero,
         resources: [String: Int] = [:], retry: RetryPolicy = .never, deadline: TimeSpan? = nil
     ) {
         self.id = id
         self.needs = needs
+        self.follows = follows
         self.estimate = estimate
         self.resources = resources
         self.retry = retry
@@ -39,16 +42,20 @@ public struct RetryPolicy: Sendable, Hashable {
     public var longest: TimeSpan
     /// Only a failure that may pass is worth another attempt.
     public var onlyTransient: Bool
+    /// An attempt that took longer than its node's deadline is worth another one.
+    public var whenLate: Bool
 
     public init(
         attempts: Int, first: TimeSpan = TimeSpan(seconds: 1), factor: Double = 2,
-        longest: TimeSpan = TimeSpan(seconds: 60), onlyTransient: Bool = true
+        longest: TimeSpan = TimeSpan(seconds: 60), onlyTransient: Bool = true,
+        whenLate: Bool = true
     ) {
         self.attempts = attempts
         self.first = first
         self.factor = factor
         self.longest = longest
         self.onlyTransient = onlyTransient
+        self.whenLate = whenLate
     }
 
     /// One attempt.

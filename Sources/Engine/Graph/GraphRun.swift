@@ -46,6 +46,10 @@ struct GraphRun<Output: Sendable> {
             var pause: TimeSpan?
             for case .pause(node, let span) in actions { pause = span }
             pending.append(.failed(id: id, error: error, retryAfter: pause))
+            for dependent in machine.graph.dependents[node]
+            where machine.graph.followed[dependent].contains(node) {
+                collected[dependent].ready = now
+            }
         }
         return note(actions, at: now)
     }

@@ -10,10 +10,15 @@ import Synchronization
 public final class HTTPClient: Sendable {
     private let idle = Mutex<[HTTPLane]>([])
     private let pool: BlockingPool
-    /// Lanes, and with them connections, that are kept for the next request.
-    private static let maximumIdleLanes = 8
+    private let maximumIdleLanes: Int
 
-    public init(pool: BlockingPool = .shared) { self.pool = pool }
+    /// - Parameters:
+    ///   - pool: Its threads are the most transfers at once; more wait their turn.
+    ///   - idleLanes: Lanes, and with them connections, that are kept for the next request.
+    public init(pool: BlockingPool = .shared, idleLanes: Int = 8) {
+        self.pool = pool
+        maximumIdleLanes = idleLanes
+    }
 
     /// Sends a request and collects the answer's body.
     ///
@@ -46,7 +51,7 @@ public final class HTTPClient: Sendable {
                 let lane = try idle.withLock { $0.popLast() } ?? HTTPLane()
                 let transfer = HTTPTransfer(request, interrupt: interrupt, receive: receive)
                 let response = try withoutBrokenPipeSignal { try transfer.run(on: lane) }
-                idle.withLock { if $0.count < Self.maximumIdleLanes { $0.append(lane) } }
+                idle.withLock { if $0.count < maximumIdleLanes { $0.append(lane) } }
                 return response
             }
         } onCancel: {

@@ -15,6 +15,8 @@ public struct HTTPRequest: Sendable {
     public var url: String
     /// The path of a unix socket to connect to instead of the URL's host.
     public var unixSocket: String?
+    /// Where every connection is made to, whatever the URL and redirects name; nil for there.
+    public var through: Detour?
     public var headers: [HTTPHeader]
     public var body: HTTPBody
     /// Longest wait for a connection.
@@ -24,6 +26,8 @@ public struct HTTPRequest: Sendable {
     public var idleTimeout: TimeSpan?
     /// Longest time for everything together; nil for no limit.
     public var totalTimeout: TimeSpan?
+    /// A file of certificates that servers are trusted by, instead of the system's; nil for those.
+    public var certificateAuthorities: String?
     /// How many redirects are followed; 0 gives them back as they are.
     public var maximumRedirects: Int
     /// Most bytes of a collected body; a longer answer is an error.
@@ -75,6 +79,10 @@ public enum HTTPBody: Sendable {
     case descriptor(Int32, length: UInt64?)
     /// Fills a buffer and returns how many bytes it holds now; 0 at the end.
     case source(length: UInt64?, @Sendable (UnsafeMutableRawBufferPointer) throws -> Int)
+    /// As many bytes as `length`, of which any can be asked for again: a kept connection that turns
+    /// out to be dead costs nothing. Fills a buffer from an offset on and returns how many bytes.
+    case replayable(
+        length: UInt64, @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Int)
 }
 
 /// The answer to an ``HTTPRequest``; any status is an answer.

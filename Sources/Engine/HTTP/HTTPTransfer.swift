@@ -13,6 +13,8 @@ final class HTTPTransfer {
     private var thrown: (any Error)?
     private var lastActivity = ContinuousClock.now
     private var remaining: UInt64?
+    /// How far a body that can be replayed has been sent.
+    private var position: UInt64 = 0
     private var errorText = [CChar](repeating: 0, count: Int(CURL_ERROR_SIZE))
 
     init(
@@ -36,6 +38,8 @@ final class HTTPTransfer {
     ) throws -> HTTPResponse {
         var list: UnsafeMutablePointer<curl_slist>?
         defer { curl_slist_free_all(list) }
+        var detours: UnsafeMutablePointer<curl_slist>?
+        defer { curl_slist_free_all(detours) }
         // Without these libcurl would wait a second before it sends a long body, and name a type.
         let defaults = [HTTPHeader("Expect", ""), HTTPHeader("Content-Type", "")]
         let names = Set(request.headers.map { $0.name.lowercased() })
@@ -47,11 +51,15 @@ final class HTTPTransfer {
             guard let longer = curl_slist_append(list, line) else { throw outOfMemory }
             list = longer
         }
+        for rule in request.through?.rules ?? [] {
+            guard let longer = curl_slist_append(detours, rule) else { throw outOfMemory }
+            detours = longer
+        }
         curl_easy_reset(lane.easy)
         // What libcurl points at must outlive the transfer and stay where it is.
         return try errorText.withUnsafeMutableBufferPointer { text in
             let context = Unmanaged.passUnretained(self).toOpaque()
-            try configure(lane.easy, context, list, bytes)
+            try configure(lane.easy, context, list, detours, bytes)
             _ = dr_curl_set_pointer(lane.easy, CURLOPT_ERRORBUFFER, text.baseAddress)
             defer { _ = dr_curl_set_pointer(lane.easy, CURLOPT_ERRORBUFFER, nil) }
             guard curl_multi_add_handle(lane.multi, lane.easy) == CURLM_OK else {
@@ -103,7 +111,8 @@ final class HTTPTransfer {
 
     private func configure(
         _ easy: UnsafeMutableRawPointer, _ context: UnsafeMutableRawPointer,
-        _ headers: UnsafeMutablePointer<curl_slist>?, _ bytes: UnsafeRawBufferPointer?
+        _ headers: UnsafeMutablePointer<curl_slist>?, _ detours: UnsafeMutablePointer<curl_slist>?,
+        _ bytes: UnsafeRawBufferPointer?
     ) throws {
         var code = CURLE_OK
         func set(_ option: CURLoption, _ value: Int) {
@@ -129,6 +138,7 @@ final class HTTPTransfer {
         }
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(request.connectTimeout))
+        if let file = request.certificateAuthorities { set(CURLOPT_CAINFO, file) }
         if let total = request.totalTimeout { set(CURLOPT_TIMEOUT_MS, milliseconds(total)) }
         if request.maximumRedirects > 0 {
             set(CURLOPT_FOLLOWLOCATION, 1)
@@ -150,6 +160,10 @@ final class HTTPTransfer {
             code = dr_curl_set_pointer(easy, option, context)
         }
         if code == CURLE_OK { code = dr_curl_set_list(easy, CURLOPT_HTTPHEADER, headers) }
+        if let detours {
+            if code == CURLE_OK { code = dr_curl_set_list(easy, CURLOPT_CONNECT_TO, detours) }
+            set(CURLOPT_PROXY, "")
+        }
 
         switch request.body {
         case .none:
@@ -176,6 +190,19 @@ final class HTTPTransfer {
             if let length, code == CURLE_OK {
                 code = dr_curl_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(length))
             }
+        case .replayable(let length, _):
+            set(CURLOPT_UPLOAD, 1)
+            set(CURLOPT_UPLOAD_BUFFERSIZE, 512 << 10)
+            remaining = length
+            if code == CURLE_OK {
+                code = dr_curl_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(length))
+            }
+            if code == CURLE_OK {
+                code = dr_curl_set_seek_callback(easy) { context, offset, origin in
+                    HTTPTransfer.from(context)?.seek(offset, origin) ?? CURL_SEEKFUNC_CANTSEEK
+                }
+            }
+            if code == CURLE_OK { code = dr_curl_set_pointer(easy, CURLOPT_SEEKDATA, context) }
         }
         if request.method != .head { set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
         if code != CURLE_OK {
@@ -241,6 +268,7 @@ final class HTTPTransfer {
                 switch request.body {
                 case .descriptor(let descriptor, _): try read(descriptor, into: space)
                 case .source(_, let next): try next(space)
+                case .replayable(_, let read): try read(position, space)
                 case .none, .bytes: 0
                 }
             if let remaining {
@@ -250,11 +278,22 @@ final class HTTPTransfer {
                 }
                 self.remaining = remaining - UInt64(count)
             }
+            position += UInt64(count)
             return count
         } catch {
             thrown = error
             return Int(CURL_READFUNC_ABORT)
         }
+    }
+
+    /// Goes back to where libcurl has to begin again.
+    private func seek(_ offset: curl_off_t, _ origin: Int32) -> Int32 {
+        guard case .replayable(let length, _) = request.body, origin == SEEK_SET, offset >= 0,
+            UInt64(offset) <= length
+        else { return CURL_SEEKFUNC_FAIL }
+        position = UInt64(offset)
+        remaining = length - position
+        return CURL_SEEKFUNC_OK
     }
 
     private func read(
@@ -281,5 +320,13 @@ final class HTTPTransfer {
             code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? .usage : .failed,
             "\(request.place) gave no whole answer", cause: detail,
             isTransient: transient.contains { $0 == code })
+    }
+}
+
+extension Detour {
+    /// As libcurl takes them: host and port of the address, then where to connect to; empty for any.
+    fileprivate var rules: [String] {
+        ports.sorted { $0.key < $1.key }.map { ":\($0.key):\(shownHost):\($0.value)" }
+            + ["::\(shownHost):"]
     }
 }

@@ -121,13 +121,36 @@ public struct FileSystem: Sendable {
         if mkdir(path, mode) != 0, errno != EEXIST { throw .last("mkdir", path) }
     }
 
-    /// Makes a directory and those above it.
+    /// Makes a directory and those above it, durably; those that it makes have `mode` whatever the
+    /// umask, and from the beginning: a kill leaves none that is closed to those it was made for.
     public func makeDirectories(_ path: String, mode: UInt32 = 0o700) throws(SystemError) {
         var built = path.hasPrefix("/") ? "/" : ""
         for component in path.split(separator: "/") {
+            let parent = built.isEmpty ? "." : built
             built += (built.isEmpty || built.hasSuffix("/") ? "" : "/") + component
-            if !isDirectory(built) { try makeDirectory(built, mode: mode) }
+            if isDirectory(built) { continue }
+            if mode & 0o077 == 0 {
+                try makeDirectory(built, mode: mode)
+            } else {
+                try faults?.before(.mkdir, path: built)
+                let number = dr_make_directory(built, mode)
+                if number == EEXIST { continue }
+                if number != 0 { throw SystemError("mkdir", path: built, number: number) }
+                // Where a thread may not have a mask of its own.
+                try permit(built, mode: mode)
+            }
+            do {
+                try synchronizeDirectory(parent)
+            } catch {
+                // A directory that may be entered but not read cannot be synced either.
+                if error.number != EACCES { throw error }
+            }
         }
+    }
+
+    /// Says who may do what with a file, whatever the umask.
+    public func permit(_ path: String, mode: UInt32) throws(SystemError) {
+        if chmod(path, mode) != 0 { throw .last("chmod", path) }
     }
 
     /// Whether `path` is a directory, or a link to one.
@@ -140,6 +163,16 @@ public struct FileSystem: Sendable {
     public func size(of path: String) throws(SystemError) -> UInt64? {
         var status = stat()
         if stat(path, &status) == 0 { return UInt64(status.st_size) }
+        if errno == ENOENT || errno == ENOTDIR { return nil }
+        throw .last("stat", path)
+    }
+
+    /// Size of a regular file in bytes; nil when there is none of that name.
+    public func sizeOfFile(_ path: String) throws(SystemError) -> UInt64? {
+        var status = stat()
+        if stat(path, &status) == 0 {
+            return status.st_mode & S_IFMT == S_IFREG ? UInt64(status.st_size) : nil
+        }
         if errno == ENOENT || errno == ENOTDIR { return nil }
         throw .last("stat", path)
     }

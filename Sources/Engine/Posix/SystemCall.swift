@@ -35,9 +35,12 @@ public struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
         "\(call) \(printable(path.utf8)): \(String(cString: strerror(number)))"
     }
 
+    /// Whether a disk or a quota is full.
+    public var isNoSpace: Bool { number == ENOSPC || number == EDQUOT }
+
     /// As a person sees it. No space has an exit code of its own; what may pass is transient.
     public func failure(side: Failure.Side) -> Failure {
-        let full = number == ENOSPC || number == EDQUOT
+        let full = isNoSpace
         let transient = [EINTR, EAGAIN, EBUSY, EMFILE, ENFILE, ESTALE].contains(number)
         return Failure(
             full ? .noSpace : .failed, description,

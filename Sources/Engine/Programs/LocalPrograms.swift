@@ -90,8 +90,15 @@ public struct LocalPrograms: ProgramRunner {
         -> [UInt8]
     {
         var bytes: [UInt8] = []
+        var told = 0
         for try await buffer in sequence {
             buffer.withUnsafeBytes { bytes.append(contentsOf: $0) }
+            if let heard = call.heard {
+                while let end = bytes[told...].firstIndex(where: Self.endsLine) {
+                    heard(String(decoding: bytes[told..<end], as: UTF8.self))
+                    told = end + 1
+                }
+            }
             if bytes.count > Self.outputLimit {
                 throw Failure(
                     .failed, "\(name(call)) wrote more than \(ByteCount(UInt64(Self.outputLimit)))",
@@ -100,6 +107,9 @@ public struct LocalPrograms: ProgramRunner {
         }
         return bytes
     }
+
+    /// Programs that draw their progress on one line only go back to its beginning.
+    private static func endsLine(_ byte: UInt8) -> Bool { byte == 10 || byte == 13 }
 
     private func tail(_ sequence: SubprocessOutputSequence) async throws -> String {
         var bytes: [UInt8] = []

@@ -26,6 +26,9 @@ public struct ProgramCall: Sendable {
     public var input: Int32?
     /// Written with standard output, and left open; nil to collect it in the result.
     public var output: Int32?
+    /// Told every line of a collected standard output as it comes, on this machine and over SSH; must
+    /// be quick.
+    public var heard: (@Sendable (_ line: String) -> Void)?
     /// After this the program is ended and the call fails; nil for no limit.
     public var timeout: TimeSpan?
 
@@ -39,6 +42,7 @@ public struct ProgramCall: Sendable {
         self.input = input
         self.output = output
         self.timeout = timeout
+        heard = nil
     }
 }
 

@@ -3,7 +3,7 @@ public import Model
 /// What a chain's record says about one snapshot.
 public struct ChainMark: Codable, Sendable, Hashable {
     public var snapshot: SnapshotID
-    /// `pinned` or `accepted`; readers pass over what they do not know.
+    /// `pinned`, `accepted` or `drilled`; readers pass over what they do not know.
     public var mark: String
     /// False when the mark is taken away.
     public var isSet: Bool

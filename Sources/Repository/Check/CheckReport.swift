@@ -1,25 +1,56 @@
 public import Model
 
+/// One of so many groups of packs, by their names: reading one after the other reads everything.
+public struct CheckGroup: Sendable, Hashable, Codable {
+    /// 1 to `count`.
+    public var number: Int
+    public var count: Int
+
+    /// - Precondition: 1 ≤ `number` ≤ `count`.
+    public init(_ number: Int, of count: Int) {
+        precondition(number >= 1 && number <= count)
+        self.number = number
+        self.count = count
+    }
+
+    /// Parses `3/7`.
+    public init?(parsing text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let number = Int(parts[0]), let count = Int(parts[1]),
+            (1...1_000_000).contains(count), (1...count).contains(number)
+        else { return nil }
+        self.init(number, of: count)
+    }
+
+    /// Whether a pack is in the group. A pack stays in its group for ever.
+    public func contains(_ pack: PackID) -> Bool {
+        pack.words.3 % UInt64(count) == UInt64(number - 1)
+    }
+}
+
 /// How thoroughly a repository is checked.
 public struct CheckOptions: Sendable, Hashable {
     /// Read and open every frame, not only lists and records.
     public var readData: Bool
-    /// Share of the packs that are read, above 0 and up to 1; chosen by their names and `turn`.
-    public var subset: Double
-    /// Another turn reads other packs; consecutive turns cover all of them.
-    public var turn: UInt64
+    /// Of which packs the data is read; nil for all.
+    public var group: CheckGroup?
+    /// Hashes of chain records, or at least 16 of their first digits, that must be there: receipts
+    /// of earlier checks.
+    public var receipts: [String]
 
-    public init(readData: Bool = false, subset: Double = 1, turn: UInt64 = 0) {
+    public init(readData: Bool = false, group: CheckGroup? = nil, receipts: [String] = []) {
         self.readData = readData
-        self.subset = subset
-        self.turn = turn
+        self.group = group
+        self.receipts = receipts
     }
 }
 
 /// Something that is not as it should be, and whom it concerns.
 public struct CheckFinding: Sendable, Hashable, Codable {
     public enum Kind: String, Sendable, Codable {
-        case chain, snapshot, pack, chunk
+        case chain, snapshot, pack, chunk, key
+        /// No snapshot needs these.
+        case condemned, session, reserve
     }
 
     /// What of a snapshot cannot be restored.
@@ -43,15 +74,40 @@ public struct CheckReport: Sendable, Codable {
     public var packs = 0
     public var packsRead = 0
     public var bytesRead = ByteCount(0)
+    /// Of which packs the data was read; nil for all or none.
+    public var group: CheckGroup?
     public var findings: [CheckFinding] = []
     /// What cannot be restored because of the findings; at most 10,000, the rest only counted.
     public var affected: [CheckFinding.Affected] = []
     public var affectedCount = 0
-    /// The newest record of each writer, to compare with a receipt.
+    /// The newest record of each writer, to remember and to compare with next time.
     public var heads: [ChainHead] = []
+    /// The same with what people know it by, newest first, to keep as a receipt.
+    public var receipts: [ChainReceipt] = []
+    /// What a repair would set aside and write off.
+    public var repair = RepairPlan()
 
     public init() {}
 
     /// 13 when anything is damaged or missing.
-    public var exitCode: ExitCode { findings.isEmpty ? .done : .damaged }
+    public var exitCode: ExitCode { findings.isEmpty && affected.isEmpty ? .done : .damaged }
+}
+
+/// What a repair sets aside, so that what is still whole can be used and what is lost is not counted
+/// on any more.
+public struct RepairPlan: Sendable, Codable, Hashable {
+    /// Packs of which something cannot be read. What can be is stored anew.
+    public var packs: [PackID] = []
+    /// Names of damaged objects: snapshots' records, chain records, condemned lists.
+    public var objects: [String] = []
+    /// Snapshots whose records are damaged or gone.
+    public var snapshots: [SnapshotID] = []
+    /// Places in chains that are not to be missed any more.
+    public var records: [LostRecord] = []
+
+    public init() {}
+
+    public var isEmpty: Bool {
+        packs.isEmpty && objects.isEmpty && snapshots.isEmpty && records.isEmpty
+    }
 }

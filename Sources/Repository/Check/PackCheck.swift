@@ -37,8 +37,11 @@ struct PackCheck: Sendable {
             tail: Data(whole.suffix(PackLayout.usualTail)), size: size)
         let trailer = Data(whole.dropFirst(Int(place.offset)).prefix(place.length))
         let contents = try layout.contents(trailer: trailer, size: size)
-        guard Array(whole.prefix(8)) == PackLayout.magic else {
+        guard Array(whole.prefix(PackLayout.headerLength)) == layout.header else {
             throw FormatError(key.path, "its beginning is not a pack's")
+        }
+        guard Array(whole.suffix(PackLayout.endLength)) == layout.end else {
+            throw FormatError(key.path, "its end is not a pack's")
         }
         try checkPadding(whole, contents, until: place.offset, key)
         let namer = ChunkNamer(secret: repository.secrets.naming)

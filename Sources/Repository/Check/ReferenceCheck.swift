@@ -11,6 +11,8 @@ struct ReferenceCheck {
         var findings: [CheckFinding] = []
         var affected: [CheckFinding.Affected] = []
         var count = 0
+        /// Why parts cannot be followed to their chunks.
+        var unfollowed: [CheckFinding] = []
     }
 
     func check(_ records: [SnapshotRecord]) throws -> Outcome {
@@ -45,6 +47,13 @@ struct ReferenceCheck {
                     service: record.service, snapshot: record.id, part: part.name,
                     path: path.map { printable($0) }))
         }
+        func unfollowed(_ reason: String) {
+            affected(nil)
+            outcome.unfollowed.append(
+                CheckFinding(
+                    kind: .snapshot, object: "snapshots/\(record.id)",
+                    reason: "\(part.name) cannot be followed: \(reason)"))
+        }
         do {
             var isWhole = true
             try reader.forEachLeaf(part.content) { references in
@@ -64,7 +73,7 @@ struct ReferenceCheck {
                 batch.removeAll(keepingCapacity: true)
                 count = 0
             }
-            try reader.entries(part.content) { entry in
+            try reader.entries(part.content, reads: true) { entry in
                 guard entry.type == .file else { return }
                 do {
                     try reader.forEachLeaf(entry.content) { references in
@@ -79,12 +88,12 @@ struct ReferenceCheck {
                 if count > 4096 { try flush() }
             }
             try flush()
-        } catch is FormatError {
-            affected(nil)
-        } catch is ObjectMissing {
-            affected(nil)
+        } catch let error as FormatError {
+            unfollowed("\(error)")
+        } catch let error as ObjectMissing {
+            unfollowed("\(error.key) is missing")
         } catch let failure as Failure where failure.code == .damaged {
-            affected(nil)
+            unfollowed(failure.message)
         }
     }
 

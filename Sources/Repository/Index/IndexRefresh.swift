@@ -11,6 +11,9 @@ extension BackupRepository {
         public var unreadable: [PackID: String] = [:]
     }
 
+    /// Of more packs at once than this the lists are not kept near.
+    private static let listsKept = 512
+
     /// Makes `index` know exactly the packs that the store lists.
     ///
     /// Lists of unknown packs are read from their ends, several at once; a pack that is missing is
@@ -23,6 +26,9 @@ extension BackupRepository {
         let listed = try await listPacks()
         let unknown = listed.filter { known[$0.key] == nil }.sorted { $0.key < $1.key }
         let reader = packs
+        // Who learns a large repository from nothing remembers it in the index, and would only push
+        // out of the cache what is there.
+        let nearness: Nearness = unknown.count <= Self.listsKept ? .kept : .store
         try await withThrowingTaskGroup(of: (PackID, Result<PackContents, any Error>).self) {
             group in
             var next = 0
@@ -32,7 +38,8 @@ extension BackupRepository {
                 next += 1
                 group.addTask {
                     do {
-                        return (pack, .success(try await reader.contents(of: pack, size: size)))
+                        let contents = try await reader.contents(of: pack, size: size, nearness)
+                        return (pack, .success(contents))
                     } catch {
                         return (pack, .failure(error))
                     }

@@ -4,8 +4,10 @@ import Synchronization
 /// Places of chunks in memory, for tests and the simulator; grows with the repository.
 public final class MemoryChunkIndex: ChunkIndex {
     private struct State {
-        var places: [ChunkID: ChunkLocation] = [:]
+        /// Newest last.
+        var places: [ChunkID: [ChunkLocation]] = [:]
         var packs: [PackID: UInt64] = [:]
+        var generation = UInt64.random(in: 1...UInt64(UInt32.max))
     }
     private let state = Mutex(State())
 
@@ -16,15 +18,17 @@ public final class MemoryChunkIndex: ChunkIndex {
     }
 
     public func locate(_ ids: [ChunkID]) throws -> [ChunkLocation?] {
-        state.withLock { state in ids.map { state.places[$0] } }
+        state.withLock { state in ids.map { state.places[$0]?.last } }
     }
 
     public func record(_ pack: PackContents) throws {
         state.withLock { state in
-            state.packs[pack.pack] = pack.size
+            guard state.packs.updateValue(pack.size, forKey: pack.pack) == nil else { return }
             for entry in pack.chunks {
-                state.places[entry.id] = ChunkLocation(
-                    pack: pack.pack, frame: pack.frames[Int(entry.frame)], offset: entry.offset)
+                state.places[entry.id, default: []].append(
+                    ChunkLocation(
+                        pack: pack.pack, frame: pack.frames[Int(entry.frame)], offset: entry.offset)
+                )
             }
         }
     }
@@ -32,26 +36,32 @@ public final class MemoryChunkIndex: ChunkIndex {
     public func packs() throws -> [PackID: UInt64] { state.withLock { $0.packs } }
 
     public func remove(_ packs: Set<PackID>) throws {
+        guard !packs.isEmpty else { return }
         state.withLock { state in
             for pack in packs { state.packs[pack] = nil }
-            state.places = state.places.filter { !packs.contains($0.value.pack) }
+            state.places = state.places.compactMapValues { places in
+                let left = places.filter { !packs.contains($0.pack) }
+                return left.isEmpty ? nil : left
+            }
+            state.generation += 1
         }
     }
 
     public func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] {
         state.withLock { state in
             var usage = state.packs.mapValues { PackUsage(size: $0) }
-            for (id, place) in state.places {
-                let frame = place.frame
-                if isLive(id.words.0) {
-                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].live +=
-                        1
-                } else {
-                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)].dead +=
-                        1
+            for (id, places) in state.places {
+                let needed = isLive(id.words.0)
+                for (number, place) in places.enumerated() {
+                    let frame = place.frame
+                    let isNeeded = needed && number == places.count - 1
+                    usage[place.pack]?.frames[frame.number, default: .init(location: frame)]
+                        .count(isNeeded)
                 }
             }
             return usage
         }
     }
+
+    public func generation() throws -> UInt64 { state.withLock { $0.generation } }
 }

@@ -1,3 +1,4 @@
+import CLinux
 package import Crypto
 import CryptoExtras
 import FoundationEssentials
@@ -28,6 +29,17 @@ public struct KeySlot: Codable, Sendable {
     public var scrypt: Scrypt?
     /// AES-256-GCM nonce, ciphertext and tag in hexadecimal.
     public var sealed: String
+    /// X25519 public key in hexadecimal, to which whoever makes a new data key seals it.
+    public var publicKey: String?
+    /// Shows those who hold the repository's secrets that the slot was made by one of them.
+    public var proof: String?
+    /// SHA-256 over everything else, so that damage is not taken for a wrong password.
+    public var sum: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case version, id, kind, label, created, scrypt, sealed, proof, sum
+        case publicKey = "public"
+    }
 
     /// scrypt's parameters: RFC 7914.
     public struct Scrypt: Codable, Sendable {
@@ -74,15 +86,27 @@ public struct KeySlot: Codable, Sendable {
             slot.kind = "password"
             slot.scrypt = Scrypt(n: cost, r: 8, p: 1, salt: Hexadecimal.encode(salt))
         }
+        let wrapping = try slot.wrappingKey(for: credential)
         let box = try AES.GCM.seal(
-            secrets.encoded(), using: try slot.wrappingKey(for: credential), nonce: nonce,
+            secrets.encoded(), using: wrapping, nonce: nonce,
             authenticating: slot.associatedData)
         slot.sealed = Hexadecimal.encode(box.combined ?? Data())
+        slot.publicKey = Hexadecimal.encode(
+            try Self.exchangeKey(wrapping).publicKey.rawRepresentation)
+        slot.proof = Hexadecimal.encode(slot.proof(with: secrets))
+        slot.sum = slot.ownSum
         return slot
     }
 
+    /// What a credential gives.
+    package struct Opened: Sendable {
+        package var secrets: MasterSecrets
+        /// Opens data keys that were made after the slot.
+        var exchange: Curve25519.KeyAgreement.PrivateKey
+    }
+
     /// The secrets, or nil when `credential` is not this slot's.
-    package func unwrap(with credential: Credential) throws -> MasterSecrets? {
+    package func unwrap(with credential: Credential) throws -> Opened? {
         switch (credential, kind) {
         case (.password, "password"), (.key, "key"): break
         default: return nil
@@ -93,10 +117,46 @@ public struct KeySlot: Codable, Sendable {
         let key = try wrappingKey(for: credential)
         guard let opened = try? AES.GCM.open(box, using: key, authenticating: associatedData)
         else { return nil }
-        return try MasterSecrets(decoding: Array(opened))
+        return Opened(
+            secrets: try MasterSecrets(decoding: Array(opened)),
+            exchange: try Self.exchangeKey(key))
+    }
+
+    /// Whether nothing of the object has changed since it was written.
+    var isIntact: Bool { sum.map { $0 == ownSum } ?? true }
+
+    /// Whether somebody made it who holds `secrets`.
+    func isGenuine(_ secrets: MasterSecrets) -> Bool {
+        guard publicKey != nil, let proof = proof.flatMap({ Hexadecimal.decode($0) }) else {
+            return false
+        }
+        return proof == self.proof(with: secrets)
     }
 
     private var associatedData: [UInt8] { Array("dr key slot 1 \(kind) \(id)".utf8) }
+
+    private func proof(with secrets: MasterSecrets) -> [UInt8] {
+        let key = secrets.derivedFromRecordKey("dr slot proof 1")
+        let text = "dr key slot 1 \(kind) \(id) \(publicKey ?? "")"
+        return Array(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key))
+    }
+
+    private var ownSum: String {
+        let scrypt = scrypt.map { "\($0.n) \($0.r) \($0.p) \($0.salt)" } ?? ""
+        let lines = [
+            "dr key slot \(version)", id, kind, label, "\(created)", scrypt, sealed,
+            publicKey ?? "", proof ?? "",
+        ]
+        return Hexadecimal.encode(SHA256.hash(data: Array(lines.joined(separator: "\n").utf8)))
+    }
+
+    private static func exchangeKey(_ wrapping: SymmetricKey) throws
+        -> Curve25519.KeyAgreement.PrivateKey
+    {
+        let key = HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: wrapping, info: Array("dr slot exchange 1".utf8), outputByteCount: 32)
+        return try .init(rawRepresentation: key.bytes)
+    }
 
     private func wrappingKey(for credential: Credential) throws -> SymmetricKey {
         switch credential {
@@ -110,6 +170,8 @@ public struct KeySlot: Codable, Sendable {
                 scrypt.r >= 1, scrypt.r <= 32, scrypt.p >= 1, scrypt.p <= 16,
                 128 * scrypt.n * scrypt.r <= Self.maximumMemory
             else { throw FormatError(objectKey.path, "its scrypt parameters are out of range") }
+            // Its 128 MiB would stay on the heap, under all that comes after.
+            defer { dr_release_free_memory() }
             return try KDF.Scrypt.deriveKey(
                 from: Array(password.utf8), salt: salt, outputByteCount: 32, rounds: scrypt.n,
                 blockSize: scrypt.r, parallelism: scrypt.p,

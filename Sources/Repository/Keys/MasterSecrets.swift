@@ -19,11 +19,16 @@ public struct MasterSecrets: Sendable {
     public var currentEpoch: UInt32 { dataKeys.keys.max() ?? 0 }
 
     /// New random secrets for a new repository.
-    public static func generate(for repository: RepositoryID) -> MasterSecrets {
+    ///
+    /// - Parameter original: The repository that the new one is a copy of; then chunks have the same
+    ///   names and the same cuts in both. Everything else is the new one's own.
+    public static func generate(
+        for repository: RepositoryID, copyOf original: MasterSecrets? = nil
+    ) -> MasterSecrets {
         MasterSecrets(
-            repository: repository, naming: SymmetricKey(size: .bits256),
-            chunker: SymmetricKey(size: .bits256), records: SymmetricKey(size: .bits256),
-            dataKeys: [1: SymmetricKey(size: .bits256)])
+            repository: repository, naming: original?.naming ?? SymmetricKey(size: .bits256),
+            chunker: original?.chunker ?? SymmetricKey(size: .bits256),
+            records: SymmetricKey(size: .bits256), dataKeys: [1: SymmetricKey(size: .bits256)])
     }
 
     package init(
@@ -37,9 +42,13 @@ public struct MasterSecrets: Sendable {
         self.dataKeys = dataKeys
     }
 
-    /// Adds a new data key; packs sealed before stay readable.
-    public mutating func rotateDataKey() {
-        dataKeys[currentEpoch + 1] = SymmetricKey(size: .bits256)
+    /// Adds a data key; packs sealed with others stay readable.
+    package mutating func add(dataKey: SymmetricKey, epoch: UInt32) { dataKeys[epoch] = dataKey }
+
+    /// A key for another purpose than records, which every slot can derive.
+    func derivedFromRecordKey(_ purpose: String) -> SymmetricKey {
+        HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: records, info: Array(purpose.utf8), outputByteCount: 32)
     }
 
     /// The key of one pack: HKDF-SHA256 of the epoch's data key, salted with the pack's name.

@@ -59,19 +59,22 @@ final class PackAssembler: Sendable {
     private let index: any ChunkIndex
     private let limit: Int
     private let target: Int
+    private let makePackID: @Sendable () -> PackID
 
     /// - Parameters:
     ///   - limit: Most packs being stored at once, each in memory as a whole.
     ///   - target: Length at which a pack is full, in bytes.
     init(
         secrets: MasterSecrets, store: any ObjectStore, index: any ChunkIndex, limit: Int = 2,
-        target: Int = PackLayout.targetLength
+        target: Int = PackLayout.targetLength,
+        makePackID: @escaping @Sendable () -> PackID = { .random() }
     ) {
         self.secrets = secrets
         self.store = store
         self.index = index
         self.limit = limit
         self.target = target
+        self.makePackID = makePackID
     }
 
     /// Bytes of packs stored so far, and their names with their sizes.
@@ -86,7 +89,7 @@ final class PackAssembler: Sendable {
             if state.open == nil {
                 guard state.underWay + state.closing.count < limit else { return nil }
                 let epoch = secrets.currentEpoch
-                guard let layout = PackLayout(pack: .random(), epoch: epoch, secrets: secrets)
+                guard let layout = PackLayout(pack: makePackID(), epoch: epoch, secrets: secrets)
                 else { throw FormatError("key slot", "it holds no data key") }
                 let buffer =
                     state.buffers.popLast()

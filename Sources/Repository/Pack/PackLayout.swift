@@ -111,6 +111,19 @@ package struct PackLayout: Sendable {
 
     // MARK: The whole pack
 
+    /// The first bytes of the pack.
+    var header: [UInt8] { Self.mark(Self.magic, epoch) }
+    /// The last bytes of the pack.
+    var end: [UInt8] { Self.mark(Self.endMagic, epoch) }
+
+    private static func mark(_ magic: [UInt8], _ epoch: UInt32) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.append(magic)
+        writer.append(epoch)
+        writer.append(UInt32(0))
+        return writer.bytes
+    }
+
     /// Header, padding, trailer, footer and end around frames that are sealed already.
     ///
     /// - Parameters:
@@ -120,11 +133,6 @@ package struct PackLayout: Sendable {
     package func envelope(frames: [FrameLocation], chunks: [PackContents.Entry]) throws
         -> (header: Data, rest: Data, size: UInt64)
     {
-        var header = ByteWriter()
-        header.append(Self.magic)
-        header.append(epoch)
-        header.append(UInt32(0))
-
         var trailer = ByteWriter()
         trailer.append(UInt8(1))
         trailer.append(UInt32(frames.count))
@@ -156,12 +164,8 @@ package struct PackLayout: Sendable {
         var rest = Data(count: Int(trailerOffset - end))
         rest.append(sealedTrailer)
         rest.append(try seal(footer.bytes, nonce: Self.footerNonce, as: .footer))
-        var tail = ByteWriter()
-        tail.append(Self.endMagic)
-        tail.append(epoch)
-        tail.append(UInt32(0))
-        rest.append(contentsOf: tail.bytes)
-        return (Data(header.bytes), rest, size)
+        rest.append(contentsOf: self.end)
+        return (Data(header), rest, size)
     }
 
     /// The next Padmé size: hides all but about log log n bits of a length, and adds at most 12 %.

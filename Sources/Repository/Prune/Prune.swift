@@ -1,202 +1,206 @@
+import CLinux
 import Engine
+import Glibc
 import Model
 
-extension BackupRepository {
-    /// Decides what could be deleted or rewritten; changes nothing but `index`.
-    public func prunePlan(index: any ChunkIndex, options: PruneOptions = PruneOptions())
-        async throws -> PrunePlan
-    {
-        var plan = PrunePlan()
-        plan.snapshots = try await listSnapshots()
-        // Packs are listed after the snapshots: what a snapshot refers to is listed.
-        let change = try await refresh(index)
-        guard change.unreadable.isEmpty else {
-            throw Failure(
-                .damaged, "\(change.unreadable.count) packs cannot be read, so nothing is pruned",
-                hint: "run 'dr check' and then 'dr check --repair'", side: .repository)
-        }
-        let live = try await liveChunks(of: plan.snapshots, index: index)
-        let usage = try await BlockingPool.shared.run { try index.usage { live.contains($0) } }
-        for (pack, used) in usage.sorted(by: { $0.key < $1.key }) {
-            let size = ByteCount(used.size)
-            if used.live == 0 {
-                plan.deleted.append(pack)
-                plan.deletedBytes += size
-            } else if !options.deleteOnly,
-                Double(used.liveBytes) < options.rewriteBelow * Double(used.size)
-            {
-                plan.rewritten.append(pack)
-                plan.rewrittenBytes += size
-                plan.movedBytes += ByteCount(used.liveBytes)
-            } else {
-                plan.kept += 1
-                plan.keptBytes += size
-            }
-        }
-        // One small pack alone gains nothing by being written again.
-        if plan.rewritten.count == 1, plan.movedBytes.bytes * 4 > plan.rewrittenBytes.bytes * 3 {
-            plan.kept += 1
-            plan.keptBytes += plan.rewrittenBytes
-            plan.rewritten = []
-            plan.rewrittenBytes = ByteCount(0)
-            plan.movedBytes = ByteCount(0)
-        }
-        return plan
+/// Carries out a prune; can be interrupted anywhere, and does no harm to whoever writes meanwhile.
+///
+/// A prune is a writer with a session like any other, so that two of them never delete at the same
+/// time. What is garbage goes first, because that makes room on a full disk; then needed chunks are
+/// written into new packs and the old ones go. Packs are condemned before anybody looks whether they
+/// may go; they go only when no other session is live and no snapshot needs them. What must wait is
+/// deleted by a later prune.
+private struct PruneRun {
+    let repository: BackupRepository
+    let index: any ChunkIndex
+    let plan: PrunePlan
+    let options: WriteOptions
+    let lease: SessionLease
+    let owner: String?
+    let progress: @Sendable (PruneProgress) -> Void
+    var result = PruneResult()
+    /// Packs that the store would not let go.
+    var refused: Set<PackID> = []
+
+    mutating func carryOut() async throws {
+        try await delete(plan.deleted)
+        guard !plan.rewrites.isEmpty else { return }
+        let moved = try await PackMoving(
+            repository: repository, index: index, plan: plan, options: options, progress: progress
+        ).move()
+        result.rewrittenPacks = moved.packs.count
+        result.skippedForSpace = plan.rewrites.count - moved.packs.count
+        result.writtenBytes = moved.written
+        try await delete(moved.packs)
     }
 
-    private func liveChunks(of snapshots: Set<SnapshotID>, index: any ChunkIndex) async throws
-        -> LiveChunks
-    {
-        var records: [SnapshotRecord] = []
-        for id in snapshots.sorted() {
-            do {
-                records.append(try await snapshot(id))
-            } catch is ObjectMissing {
-                continue
-            } catch let error as FormatError {
-                throw error.failure
+    /// Condemns `packs` and deletes them, with all that was condemned before, if that may be now.
+    private mutating func delete(_ packs: [PackID]) async throws {
+        let earlier = try await repository.condemnedLists()
+        var rest = packs.filter { !earlier.packs.contains($0) }.sorted()[...]
+        // Lists that nobody can read condemn nothing any more, and go with the others.
+        var keys = earlier.keys
+        var condemned = earlier.packs
+        while true {
+            // On a full disk not every list may fit: then those that do make room for the others.
+            let full = try await condemn(&rest, &keys, &condemned)
+            result.liveSessions = try await repository.liveSessions(besides: lease, owner: owner)
+            if !keys.isEmpty {
+                try await deleteWhatMayGo(condemned, keys, hasEarlier: !earlier.keys.isEmpty)
             }
-        }
-        let all = records
-        return try await BlockingPool.shared.run { [self] in
-            var live = LiveChunks()
-            let reader = makeReader(index: index)
-            do {
-                for record in all { try live.add(record, reader: reader) }
-            } catch let error as FormatError {
-                throw error.failure
-            }
-            return live
+            guard let full else { return }
+            if keys.isEmpty || result.liveSessions > 0 { throw full }
+            keys = []
+            condemned = []
         }
     }
 
-    /// Carries out a plan; can be interrupted anywhere, and does no harm to whoever writes meanwhile.
-    ///
-    /// Needed chunks are in new packs before the old ones are condemned; packs are condemned before
-    /// anybody looks whether they may go; they go only when no session is live that began before,
-    /// and no snapshot that has come since needs them. What must wait is deleted by a later call.
-    public func prune(
-        _ plan: PrunePlan, index: any ChunkIndex, options: WriteOptions = WriteOptions()
-    ) async throws -> PruneResult {
-        var result = PruneResult()
-        if !plan.rewritten.isEmpty {
-            try await move(plan.rewritten, snapshots: plan.snapshots, index, options)
-            result.rewrittenPacks = plan.rewritten.count
+    /// Writes lists until all of `rest` is condemned or there is no more space.
+    private func condemn(
+        _ rest: inout ArraySlice<PackID>, _ keys: inout [ObjectKey], _ condemned: inout Set<PackID>
+    ) async throws -> Failure? {
+        while !rest.isEmpty {
+            let list = CondemnedList(id: .random(), packs: Array(rest.prefix(4096)))
+            do {
+                try await repository.put(list)
+            } catch let failure as Failure where failure.code == .noSpace {
+                return failure
+            }
+            keys.append(list.key)
+            condemned.formUnion(list.packs)
+            rest = rest.dropFirst(list.packs.count)
         }
-        let earlier = try await condemnedLists()
-        let listed = Set(earlier.flatMap(\.packs))
-        let new = (plan.deleted + plan.rewritten).filter { !listed.contains($0) }
-        var lists = earlier
-        if !new.isEmpty {
-            let list = CondemnedList(id: .random(), packs: new.sorted())
-            try await putWithReserve(list)
-            lists.append(list)
-        }
-        guard !lists.isEmpty else { return result }
-        result.liveSessions = try await liveSessions()
+        return nil
+    }
+
+    private mutating func deleteWhatMayGo(
+        _ condemned: Set<PackID>, _ lists: [ObjectKey], hasEarlier: Bool
+    ) async throws {
         guard result.liveSessions == 0 else {
-            result.waitingPacks = Set(lists.flatMap(\.packs)).count
-            return result
+            result.waitingPacks = max(result.waitingPacks, condemned.count)
+            return
         }
-        let needed = try await packsNeeded(
-            ofThese: Set(lists.flatMap(\.packs)), bySnapshotsNotIn: plan.snapshots,
-            checkingAll: !earlier.isEmpty, index)
-        for list in lists {
-            for pack in list.packs where !needed.contains(pack) {
-                let size = try await store.size(PackLayout.objectKey(pack))
-                try await store.delete(PackLayout.objectKey(pack))
-                if let size {
-                    result.deletedPacks += 1
-                    result.freedBytes += ByteCount(size)
+        let needed = try await packsNeeded(ofThese: condemned, hasEarlier: hasEarlier)
+        let doomed = condemned.subtracting(needed).sorted()
+        let atOnce = repository.store.callsAtOnce
+        var gone: Set<PackID> = []
+        for start in stride(from: 0, to: doomed.count, by: atOnce) {
+            try Task.checkCancellation()
+            // Who slept too long does not know any more what others have decided.
+            try lease.check()
+            let some = doomed[start..<min(start + atOnce, doomed.count)]
+            let outcomes = try await sideBySide(some, atOnce: atOnce) { [repository] in
+                try await Self.deletion(of: $0, from: repository)
+            }
+            for (pack, outcome) in zip(some, outcomes) {
+                switch outcome {
+                case .gone(let size):
+                    gone.insert(pack)
+                    result.deletedPacks += size == nil ? 0 : 1
+                    result.freedBytes += ByteCount(size ?? 0)
+                case .refused(let failure):
+                    refused.insert(pack)
+                    result.refusal = result.refusal ?? failure.description
                 }
             }
+            progress(.deleting(start + some.count, of: doomed.count))
         }
-        let gone = Set(lists.flatMap(\.packs)).subtracting(needed)
-        try await BlockingPool.shared.run { try index.remove(gone) }
-        for list in lists { try await store.delete(list.key) }
-        try? await restoreReserve()
-        return result
+        result.refusedPacks = refused.count
+        let deleted = gone
+        try await BlockingPool.shared.run { [index] in try index.remove(deleted) }
+        try lease.check()
+        // What must not be deleted yet stays condemned: a later prune tries again.
+        if deleted.count == doomed.count {
+            for list in lists { try await repository.store.delete(list) }
+        }
+        try? await repository.restoreReserve()
+    }
+
+    private enum Deletion: Sendable {
+        /// With its size; nil when it was gone already.
+        case gone(UInt64?)
+        /// The store keeps it: it is locked, or these credentials may not delete.
+        case refused(Failure)
+    }
+
+    private static func deletion(
+        of pack: PackID, from repository: BackupRepository
+    ) async throws -> Deletion {
+        let key = PackLayout.objectKey(pack)
+        guard let size = try await repository.store.size(key) else { return .gone(nil) }
+        do {
+            try await repository.store.delete(key)
+            return .gone(size)
+        } catch let failure as Failure where failure.code == .failed && !failure.isTransient {
+            return .refused(failure)
+        }
     }
 
     /// Packs of `condemned` that some snapshot needs after all.
-    private func packsNeeded(
-        ofThese condemned: Set<PackID>, bySnapshotsNotIn known: Set<SnapshotID>,
-        checkingAll: Bool, _ index: any ChunkIndex
-    ) async throws -> Set<PackID> {
-        let now = try await listSnapshots()
-        let live = try await liveChunks(
-            of: checkingAll ? now : now.subtracting(known), index: index)
-        return try await BlockingPool.shared.run {
-            let usage = try index.usage { live.contains($0) }
+    ///
+    /// Snapshots may have come since the plan was made, and another prune may have taken what the
+    /// plan counted on: then everything is followed once more.
+    private func packsNeeded(ofThese condemned: Set<PackID>, hasEarlier: Bool) async throws
+        -> Set<PackID>
+    {
+        let now = try await repository.snapshotsForCertain()
+        let change = try await repository.refresh(index)
+        guard change.unreadable.isEmpty else {
+            throw Failure(
+                .damaged, "a pack that cannot be read has come while packs were chosen",
+                hint: "run 'dr check'; nothing more was deleted", side: .repository)
+        }
+        let all = hasEarlier || !change.vanished.isEmpty
+        let records = try await repository.records(all ? now : now.subtracting(plan.snapshots))
+        let needs = try await repository.survey(records, index, PruneOptions())
+        return try await BlockingPool.shared.run { [index] in
+            let usage = try index.usage { needs.live.contains($0) }
             return Set(condemned.filter { (usage[$0]?.live ?? 0) > 0 })
-        }
-    }
-
-    /// Stores the needed chunks of `packs` in new ones.
-    private func move(
-        _ packs: [PackID], snapshots: Set<SnapshotID>, _ index: any ChunkIndex,
-        _ options: WriteOptions
-    ) async throws {
-        let live = try await liveChunks(of: snapshots, index: index)
-        let unknown = UncondemnedIndex(index, without: Set(packs))
-        let session = makeWriteSession(index: unknown, options: options)
-        let sizes = try index.packs()
-        do {
-            for pack in packs {
-                guard let size = sizes[pack] else { continue }
-                let contents = try await self.packs.contents(of: pack, size: size)
-                let wanted = contents.chunks.filter { live.contains($0.id.words.0) }
-                try await BlockingPool.shared.run { [self] in
-                    let reader = makeReader(index: index, cache: ByteCount(8 << 20))
-                    let writer = session.makeContentWriter()
-                    writer.begin()
-                    for chunk in wanted {
-                        try writer.store(chunk.id, try reader.anyChunk(chunk.id, chunk.length))
-                    }
-                    try writer.drain()
-                }
-            }
-            try await BlockingPool.shared.run { try session.flush() }
-        } catch {
-            session.cancel(error)
-            try? await BlockingPool.shared.run { session.close() }
-            throw error
-        }
-        try await BlockingPool.shared.run { session.close() }
-    }
-
-    // MARK: The reserve
-
-    private static let reserve = ObjectKey("reserve")
-    private static let reserveLength = 1 << 20
-
-    /// Keeps a little space, so that prune can say what it will delete on a disk that is full.
-    func restoreReserve() async throws {
-        guard store.keepsReserve, try await store.size(Self.reserve) == nil else { return }
-        try await store.put(
-            Self.reserve, [.init(repeating: 0, count: Self.reserveLength)])
-    }
-
-    private func putWithReserve(_ list: CondemnedList) async throws {
-        do {
-            try await put(list)
-        } catch let failure as Failure where failure.code == .noSpace {
-            try await store.delete(Self.reserve)
-            try await put(list)
         }
     }
 }
 
-extension ChunkReader {
-    /// The bytes of a chunk of either role, verified.
-    func anyChunk(_ id: ChunkID, _ length: UInt32) throws -> [UInt8] {
-        let reference = ChunkReference(id: id, length: UInt64(length))
-        var result: [UInt8] = []
+extension BackupRepository {
+    /// Carries out a plan.
+    ///
+    /// - Parameters:
+    ///   - lease: The session in which the plan was made; without one a session is begun now, and
+    ///     the plan is refused when packs have disappeared since it was made.
+    ///   - owner: As in ``beginSession(host:processID:timepiece:owner:)``; sessions of the same owner
+    ///     that are left over are known to be dead.
+    /// - Throws: `Failure`; code `busy` for a plan that is out of date. What was done until then
+    ///   stays done, and the next prune goes on.
+    public func prune(
+        _ plan: PrunePlan, index: any ChunkIndex, options: WriteOptions = WriteOptions(),
+        lease: SessionLease? = nil, owner: String? = nil,
+        progress: @escaping @Sendable (PruneProgress) -> Void = { _ in }
+    ) async throws -> PruneResult {
+        let own =
+            if let lease { lease } else {
+                try await beginSession(
+                    host: "", processID: getpid(), timepiece: SystemTimepiece(), owner: owner,
+                    usesReserve: true)
+            }
         do {
-            try read([reference], role: .data) { bytes, _ in result = Array(bytes) }
-        } catch is FormatError {
-            try read([reference], role: .node) { bytes, _ in result = Array(bytes) }
+            if lease == nil { try await refuse(outdated: plan) }
+            var run = PruneRun(
+                repository: self, index: index, plan: plan, options: options, lease: own,
+                owner: owner, progress: progress)
+            try await run.carryOut()
+            if lease == nil { await own.end() }
+            return run.result
+        } catch {
+            if lease == nil { await own.end() }
+            throw error
         }
-        return result
+    }
+
+    private func refuse(outdated plan: PrunePlan) async throws {
+        let gone = plan.packs.subtracting(try await listPacks().keys)
+        guard gone.isEmpty else {
+            throw Failure(
+                .busy, "another prune has deleted packs since this one was planned",
+                hint: "run dr prune again", side: .repository, isTransient: true)
+        }
     }
 }

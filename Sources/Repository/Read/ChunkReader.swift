@@ -18,16 +18,20 @@ public final class ChunkReader {
     private let currentEpoch: UInt32
     private let decompressor = FrameDecompressor()
     private let capacity: Int
+    private let relearn: IndexRelearning
     private var frames: [FrameKey: FrameBytes] = [:]
     private var order: [FrameKey] = []
     private var cached = 0
     private var openers: [PackID: FrameOpener] = [:]
+    /// Nodes that were fetched ahead, verified.
+    private var nodes: [ChunkID: [UInt8]] = [:]
 
     /// - Parameter capacity: Bytes of open frames that are kept.
     init(
         packs: PackReader, index: any ChunkIndex, namer: ChunkNamer, currentEpoch: UInt32,
-        capacity: Int
+        capacity: Int, relearn: IndexRelearning
     ) {
+        self.relearn = relearn
         self.packs = packs
         self.index = index
         self.namer = namer
@@ -38,21 +42,35 @@ public final class ChunkReader {
     /// Calls `body` with the plaintext of each reference, in order; zero runs come in pieces.
     ///
     /// The places of all of them are looked up at once, and frames that stand next to one another in
-    /// a pack are fetched together.
+    /// a pack are fetched together; several such runs at once where the store is far.
     public func read(
         _ references: [ChunkReference], role: Role = .data,
         _ body: (UnsafeRawBufferPointer, ChunkReference) throws -> Void
     ) throws {
         let stored = references.filter { !$0.isZeros }
-        let places = try locate(stored.map(\.id))
+        var places = try locate(stored.map(\.id))
         var next = 0
+        var ahead = runsAhead(places[...], role.nearness)
+        defer { ahead?.cancel() }
         for reference in references {
             if reference.isZeros {
                 try body(UnsafeRawBufferPointer(start: nil, count: 0), reference)
                 continue
             }
+            let frame: FrameBytes
+            do {
+                frame = try self.frame(
+                    at: places[next], ahead: places[next...], &ahead, role.nearness)
+            } catch let missing as ObjectMissing {
+                // Pruned since the index was brought up to date: what is needed is elsewhere.
+                guard try relearn.again() else { throw missing }
+                places = try Array(places[..<next]) + locate(stored[next...].map(\.id))
+                ahead?.cancel()
+                ahead = runsAhead(places[next...], role.nearness)
+                frame = try self.frame(
+                    at: places[next], ahead: places[next...], &ahead, role.nearness)
+            }
             let place = places[next]
-            let frame = try frame(at: place, ahead: places[next...])
             next += 1
             let start = Int(place.offset)
             guard reference.length <= UInt64(frame.count),
@@ -70,7 +88,11 @@ public final class ChunkReader {
     /// What kind of chunk is read.
     public enum Role: Sendable {
         case data, node
-        var chunkRole: ChunkRole { self == .data ? .data : .node }
+        /// Data that describes other data, as a tree's entries and small documents do.
+        case listing
+        var chunkRole: ChunkRole { self == .node ? .node : .data }
+        /// What describes a snapshot is read whenever somebody looks at it.
+        var nearness: Nearness { self == .data ? .store : .kept }
     }
 
     /// Whether the chunk at `place` with the given plaintext is what `reference` names.
@@ -84,7 +106,10 @@ public final class ChunkReader {
 
     /// Places of chunks that must be there.
     func locate(_ ids: [ChunkID]) throws -> [ChunkLocation] {
-        let found = try index.locate(ids)
+        var found = try index.locate(ids)
+        if found.contains(where: { $0 == nil }), try relearn.again() {
+            found = try index.locate(ids)
+        }
         return try zip(ids, found).map { id, place in
             guard let place else {
                 throw Failure(
@@ -95,11 +120,49 @@ public final class ChunkReader {
         }
     }
 
-    private func frame(at place: ChunkLocation, ahead: ArraySlice<ChunkLocation>) throws
-        -> FrameBytes
+    /// Fetches nodes that will be wanted soon, side by side, where each would be a journey of its own.
+    ///
+    /// What cannot be had is left for whoever needs it to find out.
+    func fetchAhead(_ wanted: some Collection<ChunkReference>) {
+        let missing = wanted.filter { !$0.isZeros && nodes[$0.id] == nil }
+        guard packs.store.isRemote, missing.count > 1,
+            let found = try? index.locate(missing.map(\.id))
+        else { return }
+        if nodes.count > 256 { nodes.removeAll() }
+        let places = zip(missing, found).compactMap { node, place in place.map { (node, $0) } }
+            .sorted { ($0.1.pack, $0.1.frame.number) < ($1.1.pack, $1.1.frame.number) }
+        var ahead = runsAhead(places.map(\.1)[...], .kept)
+        defer { ahead?.cancel() }
+        for (node, place) in places {
+            guard let frame = try? frame(at: place, ahead: [], &ahead, .kept) else { continue }
+            let (start, length) = (Int(place.offset), Int(node.length))
+            guard node.length <= UInt64(frame.count), start + length <= frame.count else {
+                continue
+            }
+            let bytes = UnsafeRawBufferPointer(rebasing: frame.bytes[start..<(start + length)])
+            if namer.name(bytes, role: .node) == node.id { nodes[node.id] = Array(bytes) }
+        }
+    }
+
+    /// A node that was fetched ahead; it is not kept any longer.
+    func takeFetched(_ node: ChunkReference) -> [UInt8]? { nodes.removeValue(forKey: node.id) }
+
+    private func runsAhead(_ places: ArraySlice<ChunkLocation>, _ nearness: Nearness) -> RunsAhead?
     {
+        RunsAhead(places, from: packs, nearness) { place in
+            frames[FrameKey(pack: place.pack, number: place.frame.number)] != nil
+        }
+    }
+
+    private func frame(
+        at place: ChunkLocation, ahead: ArraySlice<ChunkLocation>, _ runs: inout RunsAhead?,
+        _ nearness: Nearness
+    ) throws -> FrameBytes {
         let key = FrameKey(pack: place.pack, number: place.frame.number)
         if let frame = frames[key] { return frame }
+        if let (run, sealed) = try runs?.take(place) {
+            return try open(run.frames, of: place.pack, sealed, wanted: place.frame.number)
+        }
         // Up to 8 MiB of frames that directly follow and are wanted next are fetched along.
         var run = [place.frame]
         for other in ahead {
@@ -114,23 +177,32 @@ public final class ChunkReader {
         let wanted = run
         let sealed = try waitBlocking { [packs] in
             try await packs.sealedFrames(
-                place.pack, from: place.frame, through: wanted[wanted.count - 1])
+                place.pack, from: place.frame, through: wanted[wanted.count - 1], nearness)
         }
-        let opener = try opener(place.pack)
+        return try open(wanted, of: place.pack, sealed, wanted: place.frame.number)
+    }
+
+    /// Opens consecutive frames and keeps them.
+    ///
+    /// - Returns: The wanted one.
+    private func open(
+        _ run: [FrameLocation], of pack: PackID, _ sealed: Data, wanted: UInt32
+    ) throws -> FrameBytes {
+        let opener = try opener(pack)
         var result: FrameBytes?
-        for location in wanted {
-            let start = Int(location.offset - place.frame.offset)
+        for location in run {
+            let start = Int(location.offset - run[0].offset)
             let opened = try sealed.withUnsafeBytes {
-                try opener.open(
+                try packs.open(
                     location,
-                    sealed: UnsafeRawBufferPointer(
+                    UnsafeRawBufferPointer(
                         rebasing: $0[start..<(start + Int(location.storedLength))]),
-                    with: decompressor)
+                    opener, with: decompressor)
             }
-            keep(opened, FrameKey(pack: place.pack, number: location.number))
-            if location.number == place.frame.number { result = opened }
+            keep(opened, FrameKey(pack: pack, number: location.number))
+            if location.number == wanted { result = opened }
         }
-        guard let result else { throw FormatError("pack \(place.pack)", "a frame is missing") }
+        guard let result else { throw FormatError("pack \(pack)", "a frame is missing") }
         return result
     }
 

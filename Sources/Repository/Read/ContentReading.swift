@@ -5,13 +5,14 @@ extension ChunkReader {
     ///
     /// Zero runs come as `nil` bytes and their length; everything else in pieces of a chunk.
     ///
+    /// - Parameter role: Of what is no ``Role/data`` a copy may be kept on this machine.
     /// - Throws: ``FormatError`` for damage, and whatever `body` throws.
     public func stream(
-        _ content: ContentReference,
+        _ content: ContentReference, role: Role = .data,
         _ body: (UnsafeRawBufferPointer?, UInt64) throws -> Void
     ) throws {
         try forEachLeaf(content) { references in
-            try read(references) { bytes, reference in
+            try read(references, role: role) { bytes, reference in
                 try body(reference.isZeros ? nil : bytes, reference.length)
             }
         }
@@ -53,13 +54,19 @@ extension ChunkReader {
     private func visitAll(
         _ references: [ChunkReference], depth: UInt8, _ body: (ChunkReference) throws -> Void
     ) throws {
-        for reference in references {
+        for (number, reference) in references.enumerated() {
             try body(reference)
+            if depth > 0 { fetchAhead(references, from: number) }
             if depth > 0 { try visitAll(try children(reference, depth), depth: depth - 1, body) }
         }
     }
 
+    /// What a node lists.
     func children(_ node: ChunkReference, _ depth: UInt8) throws -> [ChunkReference] {
+        if let fetched = takeFetched(node) {
+            return try NodeFormat.decode(
+                fetched[...], depth: depth - 1, object: "node \(node.id.short)")
+        }
         var children: [ChunkReference] = []
         try read([node], role: .node) { bytes, _ in
             children = try NodeFormat.decode(
@@ -72,10 +79,23 @@ extension ChunkReader {
         _ references: [ChunkReference], depth: UInt8, _ body: ([ChunkReference]) throws -> Void
     ) throws {
         guard depth > 0 else { return try body(references) }
-        for reference in references {
+        for (number, reference) in references.enumerated() {
+            fetchAhead(references, from: number)
             try visit(try children(reference, depth), depth: depth - 1, body)
         }
     }
+
+    /// Fetches the next nodes of a list, some at a time, when the first of them is about to be read.
+    private func fetchAhead(_ nodes: [ChunkReference], from number: Int) {
+        guard number.isMultiple(of: Self.nodesAhead) else { return }
+        fetchAhead(nodes[number..<min(number + Self.nodesAhead, nodes.count)])
+    }
+
+    /// Nodes that are fetched together; each is at most some hundred kilobytes.
+    static var nodesAhead: Int { 64 }
+
+    /// What is no longer than this is read whenever somebody looks at its snapshot.
+    private static var smallDocument: UInt64 { 1 << 20 }
 
     /// All bytes of a content of at most `limit` bytes.
     public func bytes(_ content: ContentReference, limit: Int) throws -> [UInt8] {
@@ -84,7 +104,8 @@ extension ChunkReader {
         }
         var result: [UInt8] = []
         result.reserveCapacity(Int(content.length))
-        try stream(content) { bytes, length in
+        let isSmall = content.length <= Self.smallDocument
+        try stream(content, role: isSmall ? .listing : .data) { bytes, length in
             if let bytes {
                 result.append(contentsOf: bytes)
             } else {
@@ -95,13 +116,12 @@ extension ChunkReader {
     }
 
     /// Calls `body` with every entry of a tree, in tree order.
-    public func entries(_ tree: ContentReference, _ body: (TreeEntry) throws -> Void) throws {
-        var decoder = TreeDecoder(object: "a tree")
-        try stream(tree) { bytes, _ in
-            guard let bytes else { throw FormatError("a tree", "its entry list has a hole") }
-            decoder.feed(bytes)
-            while let entry = try decoder.next() { try body(entry) }
-        }
-        try decoder.finish()
+    ///
+    /// - Parameter reads: Whether `body` reads the list of an entry's chunks.
+    public func entries(
+        _ tree: ContentReference, reads: Bool = false, _ body: (TreeEntry) throws -> Void
+    ) throws {
+        let cursor = try TreeCursor(tree, reader: self, contentsOf: reads ? { _ in true } : nil)
+        while let entry = try cursor.next() { try body(entry) }
     }
 }

@@ -1,3 +1,4 @@
+import Engine
 import FoundationEssentials
 public import Model
 
@@ -22,9 +23,23 @@ public struct PackReader: Sendable {
     ///
     /// - Parameter size: The object's size in bytes, as a listing shows it.
     /// - Throws: ``FormatError`` when the pack was cut short or damaged there, ``ObjectMissing``.
-    public func contents(of pack: PackID, size: UInt64) async throws -> PackContents {
+    public func contents(
+        of pack: PackID, size: UInt64, _ nearness: Nearness = .kept
+    ) async throws -> PackContents {
+        do {
+            return try await contentsAsRead(pack, size, nearness)
+        } catch is FormatError {
+            // What was wrong on its way here may be right in the store.
+            return try await contentsAsRead(
+                pack, size, nearness == .store ? .store : .renewed)
+        }
+    }
+
+    private func contentsAsRead(
+        _ pack: PackID, _ size: UInt64, _ nearness: Nearness
+    ) async throws -> PackContents {
         let key = PackLayout.objectKey(pack)
-        let tail = try await store.get(key, .suffix(PackLayout.usualTail))
+        let tail = try await store.get(key, .suffix(PackLayout.usualTail), nearness)
         let layout = try layout(pack, epoch: PackLayout.epoch(ofTail: tail, pack: pack))
         let place = try layout.trailerPlace(tail: tail, size: size)
         let fromEnd = Int(size - place.offset)
@@ -32,23 +47,48 @@ public struct PackReader: Sendable {
         if fromEnd <= tail.count {
             trailer = Data(tail.suffix(fromEnd).prefix(place.length))
         } else {
+            // Where a copy had to be renewed, this part of it is dropped by now.
             trailer = try await store.get(
-                key, .bytes(offset: place.offset, length: place.length))
+                key, .bytes(offset: place.offset, length: place.length),
+                nearness == .store ? .store : .kept)
         }
         return try layout.contents(trailer: trailer, size: size)
     }
 
     /// The sealed bytes of consecutive frames of one pack.
-    func sealedFrames(_ pack: PackID, from first: FrameLocation, through last: FrameLocation)
-        async throws -> Data
-    {
+    func sealedFrames(
+        _ pack: PackID, from first: FrameLocation, through last: FrameLocation,
+        _ nearness: Nearness = .store
+    ) async throws -> Data {
         let length = last.offset + UInt64(last.storedLength) - first.offset
         let data = try await store.get(
-            PackLayout.objectKey(pack), .bytes(offset: first.offset, length: Int(length)))
+            PackLayout.objectKey(pack), .bytes(offset: first.offset, length: Int(length)),
+            nearness)
         guard data.count == Int(length) else {
+            if nearness == .kept {
+                return try await sealedFrames(pack, from: first, through: last, .renewed)
+            }
             throw FormatError("pack \(pack)", "it ends too early")
         }
         return data
+    }
+
+    /// The plaintext of one frame of bytes that were fetched; what does not open is fetched again, by
+    /// itself: it may have been wrong only on its way here. Blocks then.
+    func open(
+        _ frame: FrameLocation, _ sealed: UnsafeRawBufferPointer, _ opener: FrameOpener,
+        with decompressor: FrameDecompressor
+    ) throws -> FrameBytes {
+        do {
+            return try opener.open(frame, sealed: sealed, with: decompressor)
+        } catch {
+            let again = try waitBlocking {
+                try await sealedFrames(opener.layout.pack, from: frame, through: frame, .renewed)
+            }
+            return try again.withUnsafeBytes {
+                try opener.open(frame, sealed: $0, with: decompressor)
+            }
+        }
     }
 
     /// Opens frames of one pack.
@@ -65,7 +105,13 @@ struct FrameOpener {
     func open(
         _ frame: FrameLocation, sealed: UnsafeRawBufferPointer, with decompressor: FrameDecompressor
     ) throws(FormatError) -> FrameBytes {
-        let opened = try layout.openFrame(frame.number, sealed)
+        try expand(try layout.openFrame(frame.number, sealed), of: frame, with: decompressor)
+    }
+
+    /// The plaintext of a frame whose seal was opened.
+    func expand(
+        _ opened: Data, of frame: FrameLocation, with decompressor: FrameDecompressor
+    ) throws(FormatError) -> FrameBytes {
         let object = "pack \(layout.pack)"
         guard frame.plainLength <= PackLayout.maximumFrame else {
             throw FormatError(object, "frame \(frame.number) claims to be too large")

@@ -62,13 +62,15 @@ public final class StorageOrderReader: Sendable {
     private let index: any ChunkIndex
     private let namer: ChunkNamer
     private let currentEpoch: UInt32
+    private let relearn: IndexRelearning
     private let queue = Monitor(Queue())
     private let threads: Monitor<[WorkerThread.Handle]> = Monitor([])
 
     init(
         packs: PackReader, index: any ChunkIndex, namer: ChunkNamer, currentEpoch: UInt32,
-        workers: Int
+        workers: Int, relearn: IndexRelearning
     ) {
+        self.relearn = relearn
         self.packs = packs
         self.index = index
         self.namer = namer
@@ -90,7 +92,28 @@ public final class StorageOrderReader: Sendable {
 
     /// Begins to read `chunks`; returns before they have come.
     public func read(_ chunks: [WantedChunk], into receiver: any ChunkReceiver) throws -> Window {
-        let places = try index.locate(chunks.map(\.id))
+        let found = try places(of: chunks, receiver)
+        let jobs = Self.jobs(found)
+        let window = Window(jobs: jobs.count)
+        queue.update { queue in
+            for job in jobs {
+                queue.jobs.append(
+                    Job(
+                        pack: job.pack, frames: job.frames, wanted: job.wanted,
+                        receiver: receiver, window: window))
+            }
+        }
+        return window
+    }
+
+    /// Places of chunks in storage order; those that have none are failed.
+    private func places(of chunks: [WantedChunk], _ receiver: any ChunkReceiver) throws
+        -> [(place: ChunkLocation, chunk: WantedChunk)]
+    {
+        var places = try index.locate(chunks.map(\.id))
+        if places.contains(where: { $0 == nil }), try relearn.again() {
+            places = try index.locate(chunks.map(\.id))
+        }
         var found: [(place: ChunkLocation, chunk: WantedChunk)] = []
         found.reserveCapacity(chunks.count)
         for (place, chunk) in zip(places, chunks) {
@@ -105,17 +128,7 @@ public final class StorageOrderReader: Sendable {
             ($0.place.pack, $0.place.frame.number, $0.place.offset)
                 < ($1.place.pack, $1.place.frame.number, $1.place.offset)
         }
-        let jobs = Self.jobs(found)
-        let window = Window(jobs: jobs.count)
-        queue.update { queue in
-            for job in jobs {
-                queue.jobs.append(
-                    Job(
-                        pack: job.pack, frames: job.frames, wanted: job.wanted,
-                        receiver: receiver, window: window))
-            }
-        }
-        return window
+        return found
     }
 
     private typealias Plan = (
@@ -147,7 +160,7 @@ public final class StorageOrderReader: Sendable {
     private func work() {
         let decompressor = FrameDecompressor()
         while let job = nextJob() {
-            carryOut(job, decompressor)
+            carryOut(job, decompressor, mayRelearn: true)
             job.window.jobDone()
         }
     }
@@ -165,7 +178,7 @@ public final class StorageOrderReader: Sendable {
         return next ?? nil
     }
 
-    private func carryOut(_ job: Job, _ decompressor: FrameDecompressor) {
+    private func carryOut(_ job: Job, _ decompressor: FrameDecompressor, mayRelearn: Bool) {
         let sealed: Data
         let opener: FrameOpener
         do {
@@ -174,6 +187,8 @@ public final class StorageOrderReader: Sendable {
                     job.pack, from: job.frames[0], through: job.frames[job.frames.count - 1])
             }
             opener = try packs.opener(job.pack, epoch: epoch(of: job.pack))
+        } catch is ObjectMissing where mayRelearn {
+            return carryOutElsewhere(job, decompressor)
         } catch {
             for (_, chunk) in job.wanted.joined() { job.receiver.failed(chunk.token, error) }
             return
@@ -182,16 +197,33 @@ public final class StorageOrderReader: Sendable {
             do {
                 let start = Int(frame.offset - job.frames[0].offset)
                 let plain = try sealed.withUnsafeBytes {
-                    try opener.open(
+                    try packs.open(
                         frame,
-                        sealed: UnsafeRawBufferPointer(
+                        UnsafeRawBufferPointer(
                             rebasing: $0[start..<(start + Int(frame.storedLength))]),
-                        with: decompressor)
+                        opener, with: decompressor)
                 }
                 deliver(wanted, plain, job)
             } catch {
                 for (_, chunk) in wanted { job.receiver.failed(chunk.token, error) }
             }
+        }
+    }
+
+    /// The pack was pruned since the index was brought up to date: what is needed is elsewhere.
+    private func carryOutElsewhere(_ job: Job, _ decompressor: FrameDecompressor) {
+        let chunks = job.wanted.joined().map(\.chunk)
+        do {
+            _ = try relearn.again()
+            for other in Self.jobs(try places(of: chunks, job.receiver)) {
+                carryOut(
+                    Job(
+                        pack: other.pack, frames: other.frames, wanted: other.wanted,
+                        receiver: job.receiver, window: job.window),
+                    decompressor, mayRelearn: false)
+            }
+        } catch {
+            for chunk in chunks { job.receiver.failed(chunk.token, error) }
         }
     }
 
@@ -228,12 +260,16 @@ public final class StorageOrderReader: Sendable {
 }
 
 extension BackupRepository {
-    /// A reader in storage order, on `workers` threads or one a core; close it.
+    /// A reader in storage order, on `workers` threads; close it.
+    ///
+    /// Without a number there is one a core, and where fetching is a journey some more.
     public func makeStorageOrderReader(index: any ChunkIndex, workers: Int? = nil)
         -> StorageOrderReader
     {
         StorageOrderReader(
             packs: packs, index: index, namer: ChunkNamer(secret: secrets.naming),
-            currentEpoch: secrets.currentEpoch, workers: workers ?? processorCount())
+            currentEpoch: secrets.currentEpoch,
+            workers: workers ?? max(processorCount(), store.isRemote ? 8 : 1),
+            relearn: IndexRelearning(repository: self, index: index))
     }
 }

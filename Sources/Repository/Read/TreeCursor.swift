@@ -6,10 +6,21 @@ public final class TreeCursor {
     private let chunks: [ChunkReference]
     private var nextChunk = 0
     private var decoder: TreeDecoder
+    private let isWanted: ((TreeEntry) -> Bool)?
+    /// Entries that were decoded ahead, the next one last; and what stopped that.
+    private var ready: [TreeEntry] = []
+    private var failure: (any Error)?
 
-    /// - Parameter tree: The content of a tree part: its entry list.
-    public init(_ tree: ContentReference, reader: ChunkReader) throws {
+    /// - Parameters:
+    ///   - tree: The content of a tree part: its entry list.
+    ///   - isWanted: Of which files the contents will be read: what lists their chunks is fetched some
+    ///     files ahead. nil for none.
+    public init(
+        _ tree: ContentReference, reader: ChunkReader,
+        contentsOf isWanted: ((TreeEntry) -> Bool)? = nil
+    ) throws {
         self.reader = reader
+        self.isWanted = isWanted
         var chunks: [ChunkReference] = []
         try reader.forEachLeaf(tree) { chunks += $0 }
         self.chunks = chunks
@@ -18,6 +29,31 @@ public final class TreeCursor {
 
     /// The next entry in tree order; nil after the last.
     public func next() throws -> TreeEntry? {
+        guard let isWanted else { return try decoded() }
+        if ready.isEmpty { try lookAhead(isWanted) }
+        return ready.popLast()
+    }
+
+    private func lookAhead(_ isWanted: (TreeEntry) -> Bool) throws {
+        if let failure { throw failure }
+        var nodes: [ChunkReference] = []
+        do {
+            while ready.count < 512, nodes.count < ChunkReader.nodesAhead,
+                let entry = try decoded()
+            {
+                ready.append(entry)
+                if entry.content.depth > 0, isWanted(entry) { nodes += entry.content.references }
+            }
+        } catch {
+            // What came before it is still given out.
+            failure = error
+            if ready.isEmpty { throw error }
+        }
+        ready.reverse()
+        reader.fetchAhead(nodes)
+    }
+
+    private func decoded() throws -> TreeEntry? {
         while true {
             if let entry = try decoder.next() { return entry }
             guard nextChunk < chunks.count else {
@@ -26,7 +62,7 @@ public final class TreeCursor {
             }
             // A few chunks at once, so that frames that follow one another are fetched together.
             let end = min(nextChunk + 16, chunks.count)
-            try reader.read(Array(chunks[nextChunk..<end])) { bytes, reference in
+            try reader.read(Array(chunks[nextChunk..<end]), role: .listing) { bytes, reference in
                 guard !reference.isZeros else {
                     throw FormatError("a tree", "its entry list has a hole")
                 }

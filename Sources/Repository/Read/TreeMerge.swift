@@ -157,7 +157,7 @@ public final class TreeMerge {
         var strand = strand
         do {
             guard let chunk else { return try strand.decoder.finish() }
-            try reader.read([chunks[Int(chunk)]]) { bytes, reference in
+            try reader.read([chunks[Int(chunk)]], role: .listing) { bytes, reference in
                 guard !reference.isZeros else {
                     throw FormatError("a tree", "its entry list has a hole")
                 }

@@ -14,32 +14,55 @@ struct CondemnedList: Codable, Sendable {
     var key: ObjectKey { ObjectKey("\(Self.prefix)/\(id)") }
 }
 
+/// All condemned lists, those that cannot be read too.
+struct CondemnedLists: Sendable {
+    var readable: [CondemnedList] = []
+    /// Damaged ones: nobody but who wrote them knows what they condemn.
+    var damaged: [(key: ObjectKey, reason: String)] = []
+
+    var packs: Set<PackID> { Set(readable.flatMap(\.packs)) }
+    var keys: [ObjectKey] { readable.map(\.key) + damaged.map(\.key) }
+}
+
 extension BackupRepository {
-    func condemnedLists() async throws -> [CondemnedList] {
-        var lists: [CondemnedList] = []
-        for object in try await store.list(CondemnedList.prefix) {
+    func condemnedLists() async throws -> CondemnedLists {
+        var lists = CondemnedLists()
+        let objects = try await store.list(CondemnedList.prefix)
+        for object in objects.sorted(by: { $0.stored < $1.stored }) {
             do {
                 let plain = try SealedRecord.open(
                     try await store.get(object.key, .whole), as: object.key, with: secrets)
-                lists.append(try StableJSON.decode(CondemnedList.self, from: plain))
+                lists.readable.append(try StableJSON.decode(CondemnedList.self, from: plain))
             } catch is ObjectMissing {
                 continue
             } catch let error as FormatError {
-                throw error.failure
+                lists.damaged.append((object.key, error.reason))
+            } catch is DecodingError {
+                lists.damaged.append((object.key, "its content is not a condemned list"))
             }
         }
         return lists
     }
 
     /// Packs that are on some condemned list.
-    public func condemnedPacks() async throws -> Set<PackID> {
-        Set(try await condemnedLists().flatMap(\.packs))
+    ///
+    /// A list that cannot be read condemns nothing once whoever wrote it has ended: until then it is
+    /// an error.
+    ///
+    /// - Parameter own: The session of whoever asks.
+    public func condemnedPacks(besides own: SessionLease? = nil) async throws -> Set<PackID> {
+        let lists = try await condemnedLists()
+        if let (key, reason) = lists.damaged.first, try await liveSessions(besides: own) > 0 {
+            throw Failure(
+                .damaged, "\(key) is damaged (\(reason)), and somebody may be deleting by it",
+                hint: "run it again when no other run writes to \(store.place)",
+                side: .repository, isTransient: true)
+        }
+        return lists.packs
     }
 
     func put(_ list: CondemnedList) async throws {
-        let sealed = try SealedRecord.seal(
-            try StableJSON.encode(list), as: list.key, with: secrets)
-        try await store.put(list.key, [sealed])
+        try await putRecord(try StableJSON.encode(list), as: list.key, usingReserve: true)
     }
 }
 
@@ -53,6 +76,9 @@ public struct UncondemnedIndex: ChunkIndex {
         self.condemned = condemned
     }
 
+    /// Whether nothing is about to be deleted.
+    var excludesNothing: Bool { condemned.isEmpty }
+
     public func contains(_ ids: [ChunkID]) throws -> [Bool] {
         if condemned.isEmpty { return try base.contains(ids) }
         return try base.locate(ids).map { $0.map { !condemned.contains($0.pack) } ?? false }
@@ -62,6 +88,7 @@ public struct UncondemnedIndex: ChunkIndex {
     public func record(_ pack: PackContents) throws { try base.record(pack) }
     public func packs() throws -> [PackID: UInt64] { try base.packs() }
     public func remove(_ packs: Set<PackID>) throws { try base.remove(packs) }
+    public func generation() throws -> UInt64 { try base.generation() }
     public func usage(_ isLive: (UInt64) -> Bool) throws -> [PackID: PackUsage] {
         try base.usage(isLive)
     }

@@ -13,7 +13,7 @@ import Synchronization
 public final class DirectoryStore: ObjectStore {
     /// The directory, as given.
     public let root: String
-    private let files: FileSystem
+    let files: FileSystem
     private let pool: BlockingPool
     /// Directories known to exist, so that each is made and synced once.
     private let made = Mutex<Set<String>>([])
@@ -30,10 +30,10 @@ public final class DirectoryStore: ObjectStore {
     public var place: String { root }
     public var keepsReserve: Bool { true }
 
-    private func path(_ key: ObjectKey) -> String { root + "/" + key.path }
+    func path(_ key: ObjectKey) -> String { root + "/" + key.path }
 
     /// Runs `body` off the cooperative pool; errors of the system become ``Failure``.
-    private func blocking<Value: Sendable>(
+    func blocking<Value: Sendable>(
         _ body: @escaping @Sendable (DirectoryStore) throws -> Value
     ) async throws -> Value {
         try await pool.run { [self] in
@@ -63,7 +63,7 @@ public final class DirectoryStore: ObjectStore {
         }
     }
 
-    private func makeDirectory(of key: ObjectKey) throws {
+    func makeDirectory(of key: ObjectKey) throws {
         let components = key.path.split(separator: "/").dropLast()
         var directory = root
         for component in [""] + components {
@@ -71,13 +71,12 @@ public final class DirectoryStore: ObjectStore {
             if !component.isEmpty { directory += "/" + component }
             let current = directory
             if made.withLock({ $0.contains(current) }) { continue }
-            if !files.isDirectory(current) {
-                if component.isEmpty {
-                    try files.makeDirectories(current)
-                } else {
-                    try files.makeDirectory(current)
-                    try files.synchronizeDirectory(parent)
-                }
+            if component.isEmpty {
+                if !files.isDirectory(current) { try files.makeDirectories(current) }
+            } else {
+                if !files.isDirectory(current) { try files.makeDirectory(current) }
+                // An empty one may just have been made by somebody who has not synced it yet.
+                if try files.names(in: current).isEmpty { try files.synchronizeDirectory(parent) }
             }
             made.withLock { _ = $0.insert(current) }
         }
@@ -96,6 +95,8 @@ public final class DirectoryStore: ObjectStore {
             defer { _ = Glibc.close(descriptor) }
             var status = stat()
             guard fstat(descriptor, &status) == 0 else { throw SystemError.last("fstat", path) }
+            // A folder of objects is no object.
+            guard status.st_mode & S_IFMT == S_IFREG else { throw ObjectMissing(key) }
             let size = UInt64(status.st_size)
             let (offset, length): (UInt64, Int) =
                 switch range {
@@ -109,16 +110,21 @@ public final class DirectoryStore: ObjectStore {
             guard let memory = malloc(length) else {
                 throw SystemError("malloc", path: path, number: ENOMEM)
             }
-            let data = Data(bytesNoCopy: memory, count: length, deallocator: .free)
-            let count = try store.files.read(
-                into: UnsafeMutableRawBufferPointer(start: memory, count: length),
-                from: descriptor, at: offset, path: path)
-            return count == length ? data : Data(data.prefix(count))
+            do throws(SystemError) {
+                let count = try store.files.read(
+                    into: UnsafeMutableRawBufferPointer(start: memory, count: length),
+                    from: descriptor, at: offset, path: path)
+                // Only now: a few bytes are copied and the memory is freed at once.
+                return Data(bytesNoCopy: memory, count: count, deallocator: .free)
+            } catch {
+                free(memory)
+                throw error
+            }
         }
     }
 
     public func size(_ key: ObjectKey) async throws -> UInt64? {
-        try await blocking { try $0.files.size(of: $0.path(key)) }
+        try await blocking { try $0.files.sizeOfFile($0.path(key)) }
     }
 
     public func list(_ prefix: String) async throws -> [StoredObject] {
@@ -138,12 +144,16 @@ public final class DirectoryStore: ObjectStore {
             if error.number == ENOENT || error.number == ENOTDIR { return }
             throw error
         }
-        for name in names where !name.hasSuffix(".tmp") && !name.hasPrefix(".") {
-            var status = stat()
-            guard lstat(path + "/" + name, &status) == 0 else { continue }
+        for name in names {
             let key = directory.isEmpty ? name : directory + "/" + name
             // A file that somebody else put there is none of ours.
             guard let object = ObjectKey(validating: key) else { continue }
+            var status = stat()
+            guard lstat(path + "/" + name, &status) == 0 else {
+                // It went while the directory was read. Any other reason must not hide it.
+                if errno == ENOENT { continue }
+                throw SystemError.last("lstat", path + "/" + name)
+            }
             if status.st_mode & S_IFMT == S_IFDIR {
                 try collect(key, into: &found)
             } else if status.st_mode & S_IFMT == S_IFREG {
@@ -158,8 +168,10 @@ public final class DirectoryStore: ObjectStore {
 
     public func delete(_ key: ObjectKey) async throws {
         try await blocking { store in
-            try store.files.unlink(store.path(key))
             let path = store.path(key)
+            // A folder of objects is no object.
+            guard try store.files.sizeOfFile(path) != nil else { return }
+            try store.files.unlink(path)
             let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? store.root
             if store.files.isDirectory(parent) { try store.files.synchronizeDirectory(parent) }
         }
@@ -170,31 +182,5 @@ public final class DirectoryStore: ObjectStore {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
-    }
-
-    /// Removes temporary files that crashed writers left.
-    ///
-    /// - Parameter olderThan: Only files last written before this many seconds: a younger one may
-    ///   belong to a writer that is alive.
-    /// - Returns: How many were removed.
-    public func sweep(olderThan seconds: Int) async throws -> Int {
-        try await blocking { try $0.sweep("", before: time(nil) - seconds) }
-    }
-
-    private func sweep(_ directory: String, before limit: Int) throws -> Int {
-        let path = directory.isEmpty ? root : root + "/" + directory
-        guard files.isDirectory(path) else { return 0 }
-        var count = 0
-        for name in try files.names(in: path) {
-            var status = stat()
-            guard lstat(path + "/" + name, &status) == 0 else { continue }
-            if status.st_mode & S_IFMT == S_IFDIR {
-                count += try sweep(directory.isEmpty ? name : directory + "/" + name, before: limit)
-            } else if name.hasSuffix(".tmp"), status.st_mtim.tv_sec < limit {
-                try files.unlink(path + "/" + name)
-                count += 1
-            }
-        }
-        return count
     }
 }

@@ -10,9 +10,15 @@ public final class MemoryStore: ObjectStore {
     }
     private let state: Mutex<State>
 
+    public let keepsReserve: Bool
+
     /// - Parameter clock: What `now` says; moves on by a microsecond with each `put`.
-    public init(clock: Timestamp = Timestamp(nanoseconds: 1_700_000_000_000_000_000)) {
+    public init(
+        clock: Timestamp = Timestamp(nanoseconds: 1_700_000_000_000_000_000),
+        keepsReserve: Bool = false
+    ) {
         state = Mutex(State(clock: clock))
+        self.keepsReserve = keepsReserve
     }
 
     public var place: String { "memory" }

@@ -11,8 +11,8 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
         self.path = path
     }
 
-    /// The key with this path; nil when it is absolute, has an empty component or one that begins
-    /// with a dot, or other characters than lower-case letters, digits, `-`, `_` and `.`.
+    /// The key with this path; nil when it is absolute, has an empty component, one that begins with
+    /// a dot or ends in `.tmp`, or other characters than lower-case letters, digits, `-`, `_` and `.`.
     public init?(validating path: String) {
         guard Self.isValid(path) else { return nil }
         self.path = path
@@ -21,7 +21,8 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
     private static func isValid(_ path: String) -> Bool {
         !path.isEmpty
             && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
-                !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isAllowed)
+                !$0.isEmpty && $0.first != "." && !$0.hasSuffix(".tmp")
+                    && $0.utf8.allSatisfy(isAllowed)
             }
     }
 
@@ -65,6 +66,17 @@ public enum ObjectRange: Hashable, Sendable {
     case suffix(Int)
 }
 
+/// Where bytes may come from.
+public enum Nearness: Sendable, Hashable {
+    /// The store itself.
+    case store
+    /// A copy on this machine, where there is one; else the store, and a copy may be kept. For what
+    /// never changes and opens only when it is what was written.
+    case kept
+    /// The store itself; an earlier copy is dropped, because it did not open.
+    case renewed
+}
+
 /// Keeps named, write-once objects. What it promises, every implementation does:
 ///
 /// - `put` has returned: the object is durable and whole under its name. `put` has thrown or never
@@ -87,6 +99,9 @@ public protocol ObjectStore: Sendable {
     /// The bytes of an object.
     func get(_ key: ObjectKey, _ range: ObjectRange) async throws -> Data
 
+    /// The bytes of an object, from where `nearness` says.
+    func get(_ key: ObjectKey, _ range: ObjectRange, _ nearness: Nearness) async throws -> Data
+
     /// Size in bytes; nil when there is no such object.
     func size(_ key: ObjectKey) async throws -> UInt64?
 
@@ -99,24 +114,92 @@ public protocol ObjectStore: Sendable {
     /// Whether a little space is kept aside for the day on which there is none left.
     var keepsReserve: Bool { get }
 
+    /// Whether every call is a journey: then more of them are made at once.
+    var isRemote: Bool { get }
+
+    /// For how long the store locks what it is given, so that nobody can delete it; nil for no lock.
+    var lockSpan: TimeSpan? { get }
+
+    /// Until when nobody can delete an object; nil when it may go at any time.
+    ///
+    /// - Throws: ``ObjectMissing``; `Failure` where these credentials may not ask.
+    func lockedUntil(_ key: ObjectKey) async throws -> Timestamp?
+
+    /// Locks an object that is there for longer.
+    func lock(_ key: ObjectKey, until moment: Timestamp) async throws
+
+    /// Makes the place itself, where that takes more than the first `put`.
+    func prepare() async throws
+
     /// The store's own clock, for leases; differs from this machine's by any amount.
     func now() async throws -> Timestamp
+
+    /// Gives an object another name; `stored` becomes now. Of the two names one has it all the time.
+    func move(_ key: ObjectKey, to other: ObjectKey) async throws
+
+    /// Removes what writers that are gone left half written.
+    ///
+    /// - Parameter age: Only what was last written longer ago than this.
+    /// - Returns: How many objects.
+    func sweep(olderThan age: TimeSpan) async throws -> Int
+
+    /// Names of things at the place that are not objects of a repository; at most a few.
+    func foreignNames() async throws -> [String]
 }
 
 extension ObjectStore {
     /// A whole object that has at most `limit` bytes: memory is not the store's to spend.
     ///
     /// - Throws: ``FormatError`` when there are more.
-    func get(_ key: ObjectKey, atMost limit: Int) async throws -> Data {
-        let bytes = try await get(key, .bytes(offset: 0, length: limit + 1))
+    func get(
+        _ key: ObjectKey, atMost limit: Int, _ nearness: Nearness = .store
+    ) async throws -> Data {
+        let bytes = try await get(key, .bytes(offset: 0, length: limit + 1), nearness)
         guard bytes.count <= limit else {
             throw FormatError(key.path, "it is larger than such an object may be")
         }
         return bytes
     }
 
+    /// Nothing is nearer than the store.
+    public func get(
+        _ key: ObjectKey, _ range: ObjectRange, _ nearness: Nearness
+    ) async throws -> Data {
+        try await get(key, range)
+    }
+
     /// Whether a little space is kept aside for the day on which there is none left.
     public var keepsReserve: Bool { false }
+
+    /// Near.
+    public var isRemote: Bool { false }
+
+    /// How many small calls are worth making at once.
+    var callsAtOnce: Int { isRemote ? 16 : 1 }
+
+    /// It locks nothing.
+    public var lockSpan: TimeSpan? { nil }
+
+    /// It may go at any time.
+    public func lockedUntil(_ key: ObjectKey) async throws -> Timestamp? { nil }
+
+    /// There are no locks.
+    public func lock(_ key: ObjectKey, until moment: Timestamp) async throws {}
+
+    /// Nothing to do.
+    public func prepare() async throws {}
+
+    /// A copy, then the removal of the original.
+    public func move(_ key: ObjectKey, to other: ObjectKey) async throws {
+        try await put(other, [try await get(key, .whole)])
+        try await delete(key)
+    }
+
+    /// Where `put` leaves nothing behind there is nothing to remove.
+    public func sweep(olderThan age: TimeSpan) async throws -> Int { 0 }
+
+    /// Nobody else keeps things there.
+    public func foreignNames() async throws -> [String] { [] }
 }
 
 /// There is no object of that name.

@@ -13,7 +13,7 @@ public final class ContentWriter {
     private var inFlight: [Batch] = []
     /// Start of the bytes of `current` that are not cut yet.
     private var uncut = 0
-    private var isFixed = false
+    private var kind = ContentCut.standard
     private var builder = ReferenceTreeBuilder()
     private var finished: [ContentReference] = []
     private var namedBytes = 0
@@ -25,11 +25,13 @@ public final class ContentWriter {
 
     init(session: WriteSession) { self.session = session }
 
+    var namer: ChunkNamer { session.namer }
+
     /// Begins a content.
     ///
-    /// - Parameter fixed: Cut into aligned blocks of 64 KiB, zero blocks left out, as disks are.
-    public func begin(fixed: Bool = false) {
-        isFixed = fixed
+    /// - Parameter cut: Decides what of it is found again when it comes once more.
+    public func begin(_ cut: ContentCut = .standard) {
+        kind = cut
         uncut = current.filled
     }
 
@@ -107,18 +109,18 @@ public final class ContentWriter {
     private func cut(untilEnd: Bool) {
         while uncut < current.filled {
             let available = current.filled - uncut
-            var length: Int
-            if isFixed {
+            let length: Int
+            if let cutter = session.cutter(kind) {
+                guard untilEnd || available >= cutter.parameters.maximum else { return }
+                length = cutter.cut(
+                    UnsafeRawBufferPointer(rebasing: current.buffer[uncut..<current.filled]))
+            } else {
                 guard untilEnd || available >= Self.blockLength else { return }
                 length = min(available, Self.blockLength)
-            } else {
-                guard untilEnd || available >= session.cutter.parameters.maximum else { return }
-                length = session.cutter.cut(
-                    UnsafeRawBufferPointer(rebasing: current.buffer[uncut..<current.filled]))
             }
             let bytes = UnsafeRawBufferPointer(
                 rebasing: current.buffer[uncut..<(uncut + length)])
-            if isFixed && isAllZeros(bytes) {
+            if kind == .blocks && isAllZeros(bytes) {
                 current.events.append(.zeros(UInt64(length)))
             } else {
                 current.events.append(.piece(current.pieces.count))
@@ -170,20 +172,4 @@ public final class ContentWriter {
         current.nodes.append((id, bytes))
         return ChunkReference(id: id, length: UInt64(bytes.count))
     }
-}
-
-/// Whether every byte is zero; about as fast as memory can be read.
-func isAllZeros(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    var offset = 0
-    while offset &+ 64 <= bytes.count {
-        var sum = SIMD8<UInt64>(repeating: 0)
-        sum |= bytes.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
-        if sum != .zero { return false }
-        offset &+= 64
-    }
-    while offset < bytes.count {
-        if bytes[offset] != 0 { return false }
-        offset &+= 1
-    }
-    return true
 }

@@ -1,4 +1,5 @@
 import Engine
+import FoundationEssentials
 public import Model
 import Synchronization
 
@@ -8,14 +9,16 @@ public struct WriteOptions: Sendable {
     public var level: Int
     /// Threads that name, compress and seal; 0 for one a core.
     public var workers: Int
-    /// Packs that are stored at once.
-    public var packsInFlight: Int
+    /// Packs that are stored at once, each in memory as a whole; nil for what the store needs.
+    public var packsInFlight: Int?
     /// Length at which a pack is full, in bytes.
     public var packTarget: Int
+    /// Names packs: at random, but in a simulation that must run the same way again.
+    public var makePackID: @Sendable () -> PackID = { .random() }
     /// Damages memory, in tests.
     public var memoryFault: MemoryFault?
 
-    public init(level: Int = 3, workers: Int = 0, packsInFlight: Int = 2) {
+    public init(level: Int = 3, workers: Int = 0, packsInFlight: Int? = nil) {
         self.level = level
         self.workers = workers
         self.packsInFlight = packsInFlight
@@ -39,7 +42,8 @@ public final class WriteSession: Sendable {
     }
 
     let namer: ChunkNamer
-    let cutter: ContentCutter
+    private let standardCutter: ContentCutter
+    private let fineCutter: ContentCutter
     let workers: Int
     private let options: WriteOptions
     private let index: any ChunkIndex
@@ -56,11 +60,14 @@ public final class WriteSession: Sendable {
         self.options = options
         self.index = index
         namer = ChunkNamer(secret: secrets.naming)
-        cutter = ContentCutter(table: GearTable(secret: secrets.chunker))
+        let table = GearTable(secret: secrets.chunker)
+        standardCutter = ContentCutter(table: table)
+        fineCutter = ContentCutter(table: table, parameters: .fine)
         workers = options.workers > 0 ? options.workers : processorCount()
         assembler = PackAssembler(
-            secrets: secrets, store: store, index: index, limit: options.packsInFlight,
-            target: options.packTarget)
+            secrets: secrets, store: store, index: index,
+            limit: options.packsInFlight ?? (store.isRemote ? 3 : 2),
+            target: options.packTarget, makePackID: options.makePackID)
         threads.withLock { threads in
             for number in 0..<workers {
                 threads.append(WorkerThread.start(name: "dr-seal-\(number)") { [self] in work() })
@@ -73,8 +80,20 @@ public final class WriteSession: Sendable {
         (ByteCount(newBytes.load(ordering: .relaxed)), ByteCount(assembler.stored.bytes))
     }
 
+    /// Whether something has failed after which nothing more can be stored.
+    public var hasFailed: Bool { assembler.failure != nil }
+
     /// Packs that this session stored, with their sizes.
     public var storedPacks: [PackID: UInt64] { assembler.stored.packs }
+
+    /// Nil for blocks, which every content has at the same places.
+    func cutter(_ cut: ContentCut) -> ContentCutter? {
+        switch cut {
+        case .standard: standardCutter
+        case .fine: fineCutter
+        case .blocks: nil
+        }
+    }
 
     /// A writer of contents; used by one thread at a time.
     public func makeContentWriter() -> ContentWriter { ContentWriter(session: self) }
@@ -115,6 +134,32 @@ public final class WriteSession: Sendable {
 
     /// Why the session has failed, if it has.
     func checkFailure() throws { if let failure = assembler.failure { throw failure } }
+
+    /// Stores a frame that was compressed before; sealed anew, and opened again before anything
+    /// points at it.
+    ///
+    /// - Parameter payload: As it was under its old seal; its chunks have been verified.
+    func storeFrame(
+        _ payload: Data, plainLength: Int, encoding: FrameEncoding,
+        chunks: [(id: ChunkID, length: UInt32)]
+    ) throws {
+        let slot = try assembler.reserve(
+            payload.count + PackLayout.tagLength, chunks: chunks.count)
+        do {
+            try payload.withUnsafeBytes { try slot.layout.sealFrame(slot.number, $0) }
+                .withUnsafeBytes {
+                    slot.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[12...]))
+                }
+            let again = try slot.layout.openFrame(
+                slot.number, UnsafeRawBufferPointer(slot.bytes))
+            guard again == payload else { throw FormatError("frame", "it has changed") }
+        } catch {
+            // Its place stays empty for ever.
+            assembler.fail(error)
+            throw error
+        }
+        assembler.deposit(slot, plainLength: plainLength, encoding: encoding, chunks: chunks)
+    }
 
     // MARK: Between content writers and workers
 

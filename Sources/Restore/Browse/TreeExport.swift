@@ -3,11 +3,13 @@ import Engine
 import Glibc
 public import Model
 public import Repository
-import Workloads
+public import Workloads
 
 /// What an export wrote.
 public struct ExportSummary: Sendable, Hashable {
     public var entries: UInt64 = 0
+    /// How many of them are files, further names of a file among them.
+    public var files: UInt64 = 0
     public var bytes = ByteCount(0)
     /// Entries that are damaged and were left out.
     public var problems: [String] = []
@@ -43,27 +45,32 @@ public struct TreeExport: Sendable {
     ///
     /// - Parameters:
     ///   - asOf: The time of entries that have none of their own.
+    ///   - compression: nil for the archive as it is.
     ///   - advance: Told the bytes of content that were written, now and then.
     ///   - cancelled: Throws when the work should end early.
     public func write(
         _ items: [Item], asOf: Timestamp, to descriptor: Int32,
-        advance: @escaping (ByteCount) -> Void = { _ in },
+        compression: ArchiveCompression? = nil, advance: @escaping (ByteCount) -> Void = { _ in },
         cancelled: @escaping () throws -> Void = {}
     ) throws -> ExportSummary {
-        let tar = TarWriter { try DescriptorOutput.write($0, to: descriptor) }
+        let compressed = try compression.map {
+            try CompressedOutput($0) { try DescriptorOutput.write($0, to: descriptor) }
+        }
+        let tar = TarWriter { bytes in
+            if let compressed {
+                try compressed.write(bytes)
+            } else {
+                try DescriptorOutput.write(bytes, to: descriptor)
+            }
+        }
         let run = ExportRun(
             tar: tar, reader: repository.makeReader(index: index, cache: ByteCount(32 << 20)),
             index: index, advance: advance, cancelled: cancelled)
-        do {
+        try damageAsFailure {
             for item in items { try run.add(item, asOf: asOf) }
             try run.flush()
             try tar.finish()
-        } catch let error as FormatError {
-            throw error.failure
-        } catch is ObjectMissing {
-            throw Failure(
-                .damaged, "a pack is missing from the repository",
-                hint: "run 'dr check' to see what is affected", side: .repository)
+            try compressed?.finish()
         }
         return run.summary
     }
@@ -124,7 +131,8 @@ private final class ExportRun {
             return try add(entry, name: name([], isRootFile: true), link: nil)
         }
         var subtree = Subtree(root: root)
-        let cursor = try TreeCursor(part.content, reader: reader)
+        let inside = subtree
+        let cursor = try TreeCursor(part.content, reader: reader) { inside.contains($0.path) }
         while let next = try cursor.next() {
             guard let entry = subtree.entry(next) else {
                 if subtree.isPast(next.path) { break }
@@ -176,6 +184,7 @@ private final class ExportRun {
                     item.entry, name: item.name, link: item.link,
                     segments: Self.segments(item.references))
                 summary.entries += 1
+                if item.entry.type == .file { summary.files += 1 }
                 left = item.references.count
                 if left > 0 { return }
                 try tar.end()
@@ -224,6 +233,7 @@ private final class ExportRun {
         }
         try tar.end()
         summary.entries += 1
+        summary.files += 1
     }
 
     /// What is there; what is not is named.

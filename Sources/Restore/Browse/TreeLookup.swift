@@ -29,7 +29,7 @@ public struct TreeLookup: Sendable {
     }
 
     private func search(_ candidates: [[UInt8]], in part: SnapshotPart) throws -> FoundSubtree? {
-        do {
+        try damageAsFailure {
             let reader = repository.makeReader(index: index, cache: ByteCount(8 << 20))
             let cursor = try TreeCursor(part.content, reader: reader)
             var wanted = candidates.map { (subtree: Subtree(root: $0), found: FoundSubtree?.none) }
@@ -46,12 +46,6 @@ public struct TreeLookup: Sendable {
                 if isOver { break }
             }
             return wanted.compactMap(\.found).first
-        } catch let error as FormatError {
-            throw error.failure
-        } catch is ObjectMissing {
-            throw Failure(
-                .damaged, "a pack is missing from the repository",
-                hint: "run 'dr check' to see what is affected", side: .repository)
         }
     }
 

@@ -12,9 +12,28 @@ struct Forecaster {
     }
 
     private let bySubject: [String: [Measurement]]
+    /// What a number of bytes costs, by kind of workload.
+    private let costs: [WorkloadKind: DataCost]
+    /// What comes before the first step: reading the catalog, planning, looking at the target.
+    private let preparation: Estimate
+    /// Bytes a second at which the repository was read back; nil when it never was.
+    private let readRate: Double?
 
     init(_ measurements: [Measurement]) {
+        // A few bytes say nothing about a rate.
+        let reads = measurements.filter {
+            $0.subject == PlanRequest.readingSubject && $0.duration > .zero
+                && $0.bytes.bytes > 16 << 20
+        }
+        .map { Double($0.bytes.bytes) / $0.duration.seconds }.sorted()
+        readRate = reads.isEmpty ? nil : reads.quantile(0.5)
         bySubject = Dictionary(grouping: measurements.filter { $0.duration > .zero }, by: \.subject)
+        let data = Dictionary(grouping: bySubject[Self.subject(of: .data)] ?? []) { $0.kind }
+        var costs: [WorkloadKind: DataCost] = [:]
+        for case (let kind?, let known) in data { costs[kind] = DataCost(known) }
+        self.costs = costs
+        let before = Self.newest(bySubject[PlanRequest.planningSubject] ?? [])
+        preparation = Self.estimate(from: before.map(\.duration.seconds).sorted())
     }
 
     /// The subject under which a step of this phase is measured.
@@ -29,34 +48,50 @@ struct Forecaster {
         }
         let workload = known.filter { $0.workload != nil && $0.workload == replay?.workload }
         let kind = known.filter { $0.kind != nil && $0.kind == replay?.kind }
-        let relatives =
+        let nearest =
             [same, step.phase == .healthy ? [] : workload, kind].first { !$0.isEmpty } ?? []
+        let relatives = Self.newest(nearest)
         guard !relatives.isEmpty else { return assumption(step) }
-        let size = Self.size(step.bytes)
+        let cost = replay.flatMap { costs[$0.kind] } ?? DataCost.proportional
         let seconds = relatives.map { measurement in
             step.phase == .data
-                ? measurement.duration.seconds * size / Self.size(measurement.bytes)
+                ? measurement.duration.seconds * cost.ratio(step.bytes, to: measurement.bytes)
                 : measurement.duration.seconds
-        }.sorted()
+        }
+        return Self.estimate(from: seconds.sorted())
+    }
+
+    private static func newest(_ measurements: [Measurement]) -> ArraySlice<Measurement> {
+        measurements.sorted { $0.at > $1.at }.prefix(remembered)
+    }
+
+    /// - Parameter seconds: In ascending order; nothing for nothing.
+    private static func estimate(from seconds: [Double]) -> Estimate {
+        guard !seconds.isEmpty else {
+            return Estimate(expected: .zero, shortest: .zero, longest: .zero, count: 0)
+        }
+        let expected = seconds.quantile(0.5)
+        // Few measurements say little of what the next one will be: one alone leaves half to double.
+        let doubt = 1 + max(0.15, 1 / Double(seconds.count))
         return Estimate(
-            expected: TimeSpan(seconds: Self.quantile(seconds, 0.5)),
-            shortest: TimeSpan(seconds: Self.quantile(seconds, 0.25)),
-            longest: TimeSpan(seconds: Self.quantile(seconds, 0.75)), count: seconds.count)
+            expected: TimeSpan(seconds: expected),
+            shortest: TimeSpan(seconds: min(seconds.quantile(0.1), expected / doubt)),
+            longest: TimeSpan(seconds: max(seconds.quantile(0.9), expected * doubt)),
+            count: seconds.count)
     }
 
-    /// Bytes to compare durations by: below a megabyte it is not the bytes that take the time.
-    private static func size(_ bytes: ByteCount) -> Double {
-        max(1_048_576, Double(bytes.bytes))
-    }
+    /// How many of the newest measurements count: machines and disks change.
+    private static let remembered = 12
 
-    /// Without measurements: enough to order steps by, never enough to raise an alarm.
+    /// Without measurements of a restore, what reading back took: enough to order steps by, never enough to raise an alarm.
     private func assumption(_ step: PlannedStep) -> Estimate {
         let seconds =
             switch step.phase {
             case .prepare: 0.5
-            case .data: 0.2 + Double(step.bytes.bytes) / 100e6
+            case .data: 0.2 + Double(step.bytes.bytes) / max(1e6, readRate ?? 100e6)
             case .start: 2.0
             case .check: 1.0
+            case .manual: 60.0
             case .healthy: step.checks.isEmpty ? 0 : 5.0
             }
         let span = TimeSpan(seconds: seconds)
@@ -73,7 +108,7 @@ struct Forecaster {
         }
         guard !plan.steps.isEmpty else { return }
         let graph = try plan.graph()
-        let schedule = try plan.schedule(graph, limits: limits)
+        let schedule = try plan.schedule(graph, limits: limits.graphLimits)
         func duration(_ choose: (Estimate) -> TimeSpan) throws -> TimeSpan {
             var changed = plan
             for (place, estimate) in estimates.enumerated() {
@@ -86,18 +121,21 @@ struct Forecaster {
         // A service without checks is healthy as soon as it is back: nothing to measure.
         let counted = plan.steps.filter { $0.phase != .healthy || !$0.checks.isEmpty }
         plan.forecast = RecoveryForecast(
-            expected: schedule.duration, shortest: try duration(\.shortest),
-            longest: try duration(\.longest),
+            expected: preparation.expected + schedule.duration,
+            shortest: try preparation.shortest + duration(\.shortest),
+            longest: try preparation.longest + duration(\.longest),
             measuredSteps: counted.count { $0.measurements > 0 }, steps: counted.count,
             criticalPath: schedule.criticalPath(of: graph).map { plan.steps[$0].id })
-    }
-
-    private static func quantile(_ sorted: [Double], _ fraction: Double) -> Double {
-        guard let last = sorted.last else { return 0 }
-        let position = fraction * Double(sorted.count - 1)
-        let index = Int(position)
-        guard index + 1 < sorted.count else { return last }
-        let part = position - Double(index)
-        return sorted[index] * (1 - part) + sorted[index + 1] * part
+        let ends = Dictionary(uniqueKeysWithValues: zip(plan.steps.map(\.id), schedule.ends))
+        for place in plan.services.indices {
+            let service = plan.services[place]
+            let end = ends[StepAssembly.healthyID(service.name)].map { preparation.expected + $0 }
+            plan.services[place].expected = end
+            guard plan.forecast?.isMeasured == true, let end, let rto = service.objectives.rto,
+                rto != plan.objectives.rto, end > rto
+            else { continue }
+            plan.notes.append(
+                "\(service.name) would be back after about \(end), its objective is \(rto)")
+        }
     }
 }

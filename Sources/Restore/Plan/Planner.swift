@@ -11,6 +11,8 @@ public struct PlanRequest: Sendable {
     /// What the named ones depend on is left out.
     public var only: Bool
     public var target: RecoveryTarget
+    /// How things are called at a named target.
+    public var place: TargetPlace?
     public var moment: RecoveryMoment
     /// The moment as the person put it; nil for the latest.
     public var momentText: String?
@@ -42,6 +44,17 @@ public struct PlanRequest: Sendable {
         limits = RecoveryLimits()
     }
 
+    /// What forecasts are made from.
+    public static var measuredSubjects: [String] {
+        PlannedStep.Phase.allCases.map(Forecaster.subject) + [readingSubject, planningSubject]
+    }
+
+    /// Under this is measured what a restore takes before its first step, without people.
+    public static let planningSubject = "restore.plan"
+
+    /// Under this reading the repository back is measured, for forecasts before any restore.
+    public static let readingSubject = "check.read"
+
     /// The services that snapshots speak of, for a restore without a configuration.
     public static func services(of snapshots: [SnapshotRecord]) -> [Service] {
         Set(snapshots.map(\.service)).sorted().map { Service(name: $0, workloads: []) }
@@ -71,15 +84,17 @@ public struct Planner: Sendable {
     /// - Throws: `Failure` with code `usage` for unknown services and for cycles, told as their
     ///   path; what the repository and the drivers throw.
     public func plan(_ request: PlanRequest) async throws -> RecoveryPlan {
-        let target = try ReplayTarget(request.target)
+        let target = try ReplayTarget(request.target, place: request.place)
         let order = try ServiceOrder(request.services, names: request.names, only: request.only)
         let chooser = try SnapshotChooser(
             request.snapshots, accepted: request.accepted, moment: request.moment)
         var plan = RecoveryPlan(
             repository: repository, target: request.target, made: request.made)
+        plan.place = target.place
         plan.at = request.momentText
         plan.objectives = request.objectives
         plan.notes = order.leftOut.map { "\($0) is not part of this plan: it must be there" }
+        plan.notes += target.place?.remarks ?? []
         addUnconfigured(request, to: &plan)
 
         let runs = groupRuns(order.services, chooser)
@@ -101,13 +116,24 @@ public struct Planner: Sendable {
                 case .chosen(let snapshot, let remarks):
                     entry.snapshots.append(
                         PlannedSnapshot(of: snapshot, at: request.made, remarks: remarks))
-                    let steps = try await driverFor(snapshot.kind).replaySteps(
-                        for: try await sourceFor(snapshot), service: service, target: target)
+                    let (driver, source) = (driverFor(snapshot.kind), try await sourceFor(snapshot))
+                    let steps = try await driver.replaySteps(
+                        for: source, service: service, target: target)
                     try assembly.add(steps, of: snapshot, service: service)
+                    plan.uncovered += try await driver.omissions(
+                        from: source, service: service, target: target
+                    ).map {
+                        UncoveredItem(
+                            service: service.name, workload: workload, reason: $0,
+                            isWanted: target.place?.isolation == nil)
+                    }
                 }
             }
-            // Into a directory nothing is started, so there is nothing to check.
-            let checks = target == .here ? service.checks : []
+            let checks = try checks(of: service, at: target)
+            if target.isLive, checks.count < service.checks.count, target.place?.isolation == nil {
+                plan.notes.append(
+                    "\(service.name): a command is no check of what is at \(request.target)")
+            }
             entry.checks = checks.map(\.summary)
             assembly.connectWorkloads(of: service.name)
             if entry.snapshots.isEmpty, service.workloads.isEmpty, checks.isEmpty {
@@ -118,18 +144,31 @@ public struct Planner: Sendable {
             plan.services.append(entry)
         }
         for service in order.services where planned.contains(service.name) {
-            assembly.addHealthy(service, checks: target == .here ? service.checks : [])
+            // What people do by hand changes the world around: a drill leaves that alone.
+            if target.isLive, target.place?.isolation == nil { assembly.addManual(service) }
+            assembly.addHealthy(service, checks: try checks(of: service, at: target))
         }
         for service in order.services {
             for other in service.after { assembly.order(service.name, after: other) }
         }
+        assembly.followStartOrder()
+        assembly.putManagersLast(order.services.map(\.name))
         plan.notes += assembly.notes
         plan.steps = try assembly.finished()
         for place in plan.steps.indices {
-            plan.steps[place].resources = request.limits.resources(for: plan.steps[place].phase)
+            plan.steps[place].resources = request.limits.resources(for: plan.steps[place])
         }
         try Forecaster(request.measurements).forecast(&plan, limits: request.limits)
         return plan
+    }
+
+    /// Into a directory nothing is started, so there is nothing to check.
+    private func checks(of service: Service, at target: ReplayTarget) throws
+        -> [CheckSpecification]
+    {
+        guard target.isLive else { return [] }
+        guard let place = target.place else { return service.checks }
+        return try service.checks.compactMap { try place.check($0, of: service.name) }
     }
 
     private func workloads(of service: Service, _ chooser: SnapshotChooser) -> [WorkloadID] {
@@ -172,12 +211,19 @@ public struct Planner: Sendable {
 }
 
 extension ReplayTarget {
+    /// Where a plan is carried out.
+    init(of plan: RecoveryPlan) throws { try self.init(plan.target, place: plan.place) }
+
     /// - Throws: `Failure` with code `usage` for a target that only a configuration could explain.
-    init(_ target: RecoveryTarget) throws {
+    init(_ target: RecoveryTarget, place: TargetPlace?) throws {
         switch target {
         case .here: self = .here
         case .directory(let path): self = .directory(path)
         case .named(let name):
+            if let place, place.name == name {
+                self = .place(place)
+                return
+            }
             throw Failure(
                 .usage, "no target \(printable(name.utf8))",
                 hint: "give here, or a directory with a / in its path")

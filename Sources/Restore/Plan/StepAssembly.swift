@@ -15,6 +15,10 @@ struct StepAssembly {
     private var placesOf: [ServiceName: [Int]] = [:]
     /// The workloads whose steps one step stands for: two of the same workload are never merged.
     private var workloadsOf: [Int: Set<WorkloadID>] = [:]
+    /// Steps that manage what others bring back.
+    private var managers: [Int] = []
+    /// Steps by the number that says which of them come first.
+    private var ordered: [(order: Int, place: Int)] = []
     private(set) var notes: [String] = []
 
     /// Adds one workload's steps as its driver gave them.
@@ -35,6 +39,7 @@ struct StepAssembly {
             planned.needs = step.needs.map(global)
             planned.makes = step.makes
             planned.bytes = step.bytes
+            if step.isDownload { planned.resources[RecoveryLimits.network] = 1 }
             planned.replay = PlannedStep.Replay(
                 service: service.name, workload: snapshot.workload, kind: snapshot.kind,
                 snapshot: snapshot.id, step: step.id, needs: step.needs)
@@ -44,6 +49,8 @@ struct StepAssembly {
             if let owner {
                 merge(planned, into: owner)
             } else {
+                if step.isLast { managers.append(steps.count) }
+                if let order = step.startOrder { ordered.append((order, steps.count)) }
                 append(planned)
             }
         }
@@ -57,7 +64,8 @@ struct StepAssembly {
         steps.append(step)
     }
 
-    /// One thing is made once, from the newest snapshot that holds it.
+    /// One thing is made once, from the newest snapshot that holds it; an empty directory that one
+    /// wants does not stand in for what another saved.
     private mutating func merge(_ step: PlannedStep, into place: Int) {
         aliases[step.id] = steps[place].id
         for name in step.makes where makers[name] == nil { makers[name] = place }
@@ -72,7 +80,10 @@ struct StepAssembly {
         guard let old = steps[place].replay, let new = step.replay else { return }
         workloadsOf[place, default: []].insert(new.workload)
         let beginning = Timestamp(nanoseconds: 0)
-        guard moments[new.snapshot] ?? beginning > moments[old.snapshot] ?? beginning else {
+        let isNewer =
+            moments[new.snapshot] ?? beginning > moments[old.snapshot] ?? beginning
+        let (isEmpty, wasEmpty) = (step.bytes.bytes == 0, steps[place].bytes.bytes == 0)
+        guard isEmpty == wasEmpty ? isNewer : wasEmpty else {
             steps[place].merged.append(new)
             return
         }
@@ -95,10 +106,14 @@ struct StepAssembly {
         let files = own.filter { kind($0) == .files || kind($0) == .sqlite }.map { steps[$0].id }
         let starts = own.filter { kind($0) == .docker && steps[$0].phase == .start }
         for place in own where kind(place) == .docker {
-            let isContainer = steps[place].makes.contains { $0.hasPrefix("container/") }
+            let isContainer = steps[place].makes.contains {
+                ScopedName.local($0).hasPrefix("container/")
+            }
             if isContainer || steps[place].phase == .start { steps[place].needs += files }
         }
-        let loaded = own.filter { kind($0) == .postgres || kind($0) == .command }
+        let loaded = own.filter { place in
+            kind(place).map { [.postgres, .mariadb, .command].contains($0) } ?? false
+        }
         for workload in Set(loaded.compactMap { steps[$0].replay?.workload }).sorted() {
             let places = loaded.filter { steps[$0].replay?.workload == workload }
             let server = starts.first { isStart($0, ofServer: workload, of: service) }
@@ -114,15 +129,15 @@ struct StepAssembly {
         }
     }
 
-    /// Whether a step starts the container that a PostgreSQL workload is named for.
+    /// Whether a step starts the container that a database server's workload is named for.
     private func isStart(_ place: Int, ofServer workload: WorkloadID, of service: ServiceName)
         -> Bool
     {
-        let prefix = "\(service)/\(WorkloadKind.postgres.rawValue):"
-        guard workload.text.hasPrefix(prefix) else { return false }
+        let prefixes = [WorkloadKind.postgres, .mariadb].map { "\(service)/\($0.rawValue):" }
+        guard let prefix = prefixes.first(where: workload.text.hasPrefix) else { return false }
         let name = "container/\(workload.text.dropFirst(prefix.count))"
         return ([place] + steps[place].needs.compactMap { places[aliases[$0] ?? $0] }).contains {
-            steps[$0].makes.contains(name)
+            steps[$0].makes.contains { ScopedName.local($0) == name }
         }
     }
 
@@ -135,6 +150,55 @@ struct StepAssembly {
             if found.insert(id).inserted, let place = places[id] { open += steps[place].needs }
         }
         return found
+    }
+
+    /// Adds what people do: before all of the service's own steps, or after them.
+    mutating func addManual(_ service: Service) {
+        for (number, manual) in service.manual.enumerated() {
+            var step = PlannedStep(
+                id: "\(service.name)/manual:\(number + 1)", title: manual.message,
+                service: service.name, phase: .manual)
+            step.message = manual.message
+            let others = (placesOf[service.name] ?? []).filter {
+                manual.moment == .after
+                    || steps[$0].services.count == 1 && steps[$0].phase != .manual
+            }
+            switch manual.moment {
+            case .before: for place in others { steps[place].needs.append(step.id) }
+            case .after: step.needs = others.map { steps[$0].id }
+            }
+            append(step)
+        }
+    }
+
+    /// Lets what manages others start after everything else that does not itself wait for it: it
+    /// would see half of the others, and act on that.
+    mutating func putManagersLast(_ services: [ServiceName]) {
+        for manager in managers {
+            let own = Set(steps[manager].services)
+            var isLast = false
+            for service in services where !own.contains(service) {
+                let gate = Self.healthyID(service)
+                guard let place = places[gate], !ancestors(of: place).contains(steps[manager].id)
+                else { continue }
+                steps[manager].needs.append(gate)
+                isLast = true
+            }
+            if isLast { notes.append("\(steps[manager].title): last, because it manages others") }
+        }
+    }
+
+    /// Lets steps with a lower number come first. The numbers are hints: where a step with a lower
+    /// one waits for one with a higher one, it does.
+    mutating func followStartOrder() {
+        for (order, place) in ordered {
+            let earlier = ordered.filter { $0.order < order }
+            guard let last = earlier.map(\.order).max() else { continue }
+            for other in earlier where other.order == last {
+                guard !ancestors(of: other.place).contains(steps[place].id) else { continue }
+                steps[place].needs.append(steps[other.place].id)
+            }
+        }
     }
 
     /// Adds the step that its dependents wait for: everything of the service, and its checks.
@@ -205,7 +269,7 @@ extension PlannedStep.Phase {
         case .data: .data
         case .start: .start
         case .check: .check
-        case .healthy: nil
+        case .manual, .healthy: nil
         }
     }
 }

@@ -3,16 +3,14 @@ import Engine
 import Glibc
 public import Model
 public import Repository
-import Synchronization
 public import Workloads
 
 /// Gives a snapshot's parts back from the repository.
 public final class RepositoryReplaySource: ReplaySource {
     public let snapshot: SnapshotRecord
     private let repository: BackupRepository
-    private let index: any ChunkIndex
+    let index: any ChunkIndex
     private let advance: @Sendable (ByteCount) -> Void
-    private let cancelled = Atomic<Bool>(false)
 
     /// - Parameter advance: Told the bytes that were written, now and then, from any thread.
     public init(
@@ -27,7 +25,7 @@ public final class RepositoryReplaySource: ReplaySource {
 
     public func document(_ part: String) async throws -> [UInt8] {
         let content = try self.part(part, [.document, .stream]).content
-        return try await blocking { source in
+        return try await blocking { source, _ in
             try source.reader(8 << 20).bytes(content, limit: 64 << 20)
         }
     }
@@ -43,10 +41,10 @@ public final class RepositoryReplaySource: ReplaySource {
     ///
     /// - Returns: The number of bytes.
     public func write(_ content: ContentReference, to descriptor: Int32) async throws -> UInt64 {
-        try await blocking { source in
+        try await blocking { source, check in
             let output = ContentOutput(descriptor)
             try source.reader(32 << 20).stream(content) { bytes, length in
-                try source.checkCancelled()
+                try check()
                 try output.write(bytes, length)
                 source.advance(ByteCount(length))
             }
@@ -59,13 +57,50 @@ public final class RepositoryReplaySource: ReplaySource {
         -> TreeReplaySummary
     {
         let content = try self.part(part, [.tree]).content
-        return try await blocking { source in
+        return try await blocking { source, check in
             let storage = source.repository.makeStorageOrderReader(index: source.index)
             defer { storage.close() }
             let replay = try TreeReplay(
                 reader: source.reader(32 << 20), storage: storage, target: path, options: options,
                 advance: source.advance)
-            return try replay.replay(content) { try source.checkCancelled() }
+            return try replay.replay(content, cancelled: check)
+        }
+    }
+
+    public func read(_ part: String, into receiver: any PieceReceiver) async throws -> UInt64 {
+        let content = try self.part(part, [.document, .stream, .disk]).content
+        return try await blocking { source, check in
+            try source.reader(32 << 20).stream(content) { bytes, length in
+                try check()
+                if let bytes {
+                    try receiver.receive(bytes)
+                } else {
+                    try receiver.receiveZeros(length)
+                }
+                source.advance(ByteCount(length))
+            }
+            return content.length
+        }
+    }
+
+    public func archive(_ part: String, called name: String, to descriptor: Int32) async throws
+        -> TreeReplaySummary
+    {
+        let part = try self.part(part, [.tree])
+        return try await blocking { source, check in
+            let written = try withoutBrokenPipeSignal {
+                try TreeExport(repository: source.repository, index: source.index).write(
+                    [TreeExport.Item(SnapshotPlace(part: part), prefix: Array(name.utf8))],
+                    asOf: source.snapshot.asOf, to: descriptor, advance: source.advance,
+                    cancelled: check)
+            }
+            var summary = TreeReplaySummary()
+            summary.files = written.files
+            summary.entries = written.entries
+            summary.bytes = written.bytes
+            summary.problems = written.problems
+            summary.damaged = written.problems.count
+            return summary
         }
     }
 
@@ -80,33 +115,19 @@ public final class RepositoryReplaySource: ReplaySource {
         return part
     }
 
-    private func reader(_ cache: UInt64) -> ChunkReader {
+    func reader(_ cache: UInt64) -> ChunkReader {
         repository.makeReader(index: index, cache: ByteCount(cache))
     }
 
-    private func checkCancelled() throws {
-        if cancelled.load(ordering: .relaxed) { throw CancellationError() }
-    }
-
-    /// Runs `body` on a blocking thread; cancelling the task makes it stop at the next chunk.
-    private func blocking<Value: Sendable>(
-        _ body: @escaping @Sendable (RepositoryReplaySource) throws -> Value
+    /// Runs `body` on a blocking thread; its check throws when the task was cancelled.
+    func blocking<Value: Sendable>(
+        _ body:
+            @escaping @Sendable (
+                _ source: RepositoryReplaySource, _ check: @escaping @Sendable () throws -> Void
+            ) throws -> Value
     ) async throws -> Value {
-        try await withTaskCancellationHandler {
-            try Task.checkCancellation()
-            return try await BlockingPool.shared.run {
-                do {
-                    return try body(self)
-                } catch let error as FormatError {
-                    throw error.failure
-                } catch is ObjectMissing {
-                    throw Failure(
-                        .damaged, "a pack is missing from the repository",
-                        hint: "run 'dr check' to see what is affected", side: .repository)
-                }
-            }
-        } onCancel: {
-            cancelled.store(true, ordering: .relaxed)
+        try await BlockingPool.shared.runCancellable { check in
+            try damageAsFailure { try body(self, check) }
         }
     }
 }

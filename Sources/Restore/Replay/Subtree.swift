@@ -34,7 +34,8 @@ struct Subtree {
         return inner
     }
 
-    private func contains(_ path: [UInt8]) -> Bool {
+    /// Whether a path of the whole tree lies in it.
+    func contains(_ path: [UInt8]) -> Bool {
         guard path.starts(with: root) else { return false }
         return path.count == root.count || root.isEmpty || path[root.count] == Self.slash
     }

@@ -21,7 +21,9 @@ final class TreeReplay {
     private var hasRoot = false
     private let advance: @Sendable (ByteCount) -> Void
     private var window: FileWindow
+    private var filesInWindow = 64
     private var wanted: [WantedChunk] = []
+    private let damage = DamageCount()
     private var underWay: StorageOrderReader.Window?
 
     init(
@@ -33,7 +35,7 @@ final class TreeReplay {
         writer = try TreeWriter(target: target, options: options)
         subtree = Subtree(root: options.root)
         self.advance = advance
-        window = FileWindow(writer: writer, advance: advance)
+        window = FileWindow(writer: writer, damage: damage, advance: advance)
     }
 
     func replay(_ tree: ContentReference, cancelled: () throws -> Void) throws
@@ -42,7 +44,8 @@ final class TreeReplay {
         var last: [UInt8] = []
         do {
             do {
-                let cursor = try TreeCursor(tree, reader: reader)
+                let inside = subtree
+                let cursor = try TreeCursor(tree, reader: reader) { inside.contains($0.path) }
                 while let entry = try cursor.next() {
                     guard let wanted = subtree.entry(entry) else {
                         if subtree.isPast(entry.path) { break }
@@ -70,7 +73,9 @@ final class TreeReplay {
                 .failed, "the snapshot has no \(printable(subtree.root))",
                 hint: "dr find tells which snapshots have it", side: .repository)
         }
-        return try writer.complete()
+        var summary = try writer.complete()
+        summary.damaged = damage.total
+        return summary
     }
 
     /// Whether an error is about bytes of the repository, not about the target.
@@ -109,9 +114,13 @@ final class TreeReplay {
         } catch  where Self.isDamage(error) {
             // The file's list of chunks is damaged: the file is lost, the rest is not.
             window.fail(file: file, error)
+        } catch let failure as Failure where failure.code == .damaged {
+            window.fail(file: file, failure)
         }
         window.release(file: file)
-        if window.fileCount >= Self.filesAWindow || wanted.count >= Self.referencesAWindow {
+        // The first ones are small: bytes come while the lists of the next chunks are read.
+        if window.fileCount >= filesInWindow || wanted.count >= Self.referencesAWindow {
+            filesInWindow = min(2 * filesInWindow, Self.filesAWindow)
             try sendWindow()
         }
     }
@@ -126,7 +135,7 @@ final class TreeReplay {
             current.nextTurn()
             return
         }
-        window = FileWindow(writer: writer, advance: advance)
+        window = FileWindow(writer: writer, damage: damage, advance: advance)
     }
 }
 
@@ -140,6 +149,19 @@ final class FileWindow: ChunkReceiver {
         /// Chunks still to come, plus one while the list of them is being made.
         var missing: Int
         var error: String?
+        var isDamaged = false
+        var isFull = false
+
+        /// The first error is the one that is told.
+        mutating func fail(_ reason: any Error) {
+            if error == nil { error = "\(reason)" }
+            if reason is FormatError || reason is ObjectMissing
+                || (reason as? Failure)?.code == .damaged
+            {
+                isDamaged = true
+            }
+            if (reason as? Failure)?.code == .noSpace { isFull = true }
+        }
     }
     private struct State {
         var files: [File] = []
@@ -153,10 +175,14 @@ final class FileWindow: ChunkReceiver {
 
     private let state = Mutex(State())
     private let writer: TreeWriter
+    private let damage: DamageCount
     private let advance: @Sendable (ByteCount) -> Void
 
-    init(writer: TreeWriter, advance: @escaping @Sendable (ByteCount) -> Void) {
+    init(
+        writer: TreeWriter, damage: DamageCount, advance: @escaping @Sendable (ByteCount) -> Void
+    ) {
         self.writer = writer
+        self.damage = damage
         self.advance = advance
     }
 
@@ -187,7 +213,7 @@ final class FileWindow: ChunkReceiver {
     }
 
     func fail(file: Int, _ error: any Error) {
-        state.withLock { $0.files[file].error = "\(error)" }
+        state.withLock { $0.files[file].fail(error) }
     }
 
     /// The list of the file's chunks is whole.
@@ -206,7 +232,7 @@ final class FileWindow: ChunkReceiver {
     func failed(_ token: Int, _ error: any Error) {
         let file = state.withLock { state in
             let file = state.place(token).file
-            if state.files[file].error == nil { state.files[file].error = "\(error)" }
+            state.files[file].fail(error)
             return file
         }
         count(file)
@@ -219,7 +245,9 @@ final class FileWindow: ChunkReceiver {
         }
         guard let done else { return }
         if let error = done.error {
-            writer.abandon(done.handle, done.entry, reason: error)
+            if done.isDamaged { damage.add(1) }
+            writer.abandon(
+                done.handle, done.entry, reason: error, cause: done.isFull ? .noSpace : nil)
             return
         }
         do {

@@ -1,7 +1,6 @@
 public import Model
 
-/// A report as one HTML page that needs nothing else: no script, no network; readable on a phone,
-/// in the dark, and printed.
+/// A report as one HTML page.
 public struct ReportHTML: Sendable {
     private let report: RecoveryReport
 
@@ -9,79 +8,93 @@ public struct ReportHTML: Sendable {
 
     /// The page. Names from outside cannot become markup.
     public var text: String {
-        let title = "\(report.purpose.rawValue) \(report.declared.shortDescription)"
+        let name = report.purpose == .drill ? "Drill" : "Restore"
+        return HTMLPage(
+            title: "\(name) of \(report.declared.shortDescription)", body: body
+        ).text
+    }
+
+    private var body: String {
+        let healthy = report.services.count(where: \.isHealthy)
         return """
-            <!doctype html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(escaped(title))</title>
-            <style>
-            \(Self.style)
-            </style>
-            </head>
-            <body>
-            <h1>\(escaped(title))</h1>
             <p class="\(report.result == .done ? "good" : "bad")">\
             \(escaped(report.result.meaning)) (exit code \(report.result.rawValue)): \
-            \(report.services.count(where: \.isHealthy)) of \
-            \(counted(report.services.count, "service")) back, \(report.bytes) in \
+            \(healthy) of \(counted(report.services.count, "service")) back, \(report.bytes) in \
             \(report.ended)</p>
-            \(facts)
+            \(HTMLPage.figures(figures))
+            \(next)
+            \(HTMLPage.list("What went wrong", problems))
             <h2>When</h2>
-            \(GanttChart(report).svg)
+            \(GanttChart(report).html)
             <h2>Services</h2>
+            \(ServiceGraph(report).svg)
             \(services)
             <h2>Steps</h2>
             \(steps)
-            \(list("Critical path", report.criticalPath))
-            \(list("Not executed", report.notExecuted.map { "\($0.id): \($0.message ?? "")" }))
-            \(list("Not covered", report.uncovered.map {
+            \(HTMLPage.list("Critical path", report.criticalPath))
+            \(HTMLPage.list(
+                "Not executed", report.notExecuted.map { "\($0.id): \($0.message ?? "")" }))
+            \(HTMLPage.list("Not covered", report.uncovered.map {
                 "\($0.workload?.text ?? $0.service.text): \($0.reason)"
             }))
-            \(list("What went wrong", problems))
-            \(list("Notes", report.notes))
-            </body>
-            </html>
-
+            \(HTMLPage.list("Notes", report.notes + stepNotes))
+            <h2>The run</h2>
+            \(facts)
             """
     }
 
-    private static let style = """
-        :root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --bad: #c0392b; \
-        --data: #3572b0; --start: #2a7d4f; --check: #b8860b; --prepare: #777; }
-        body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 1rem auto; \
-        padding: 0 1rem; }
-        h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-        table { border-collapse: collapse; display: block; overflow-x: auto; }
-        td, th { text-align: left; padding: .2rem .8rem .2rem 0; \
-        border-bottom: 1px solid var(--line); white-space: nowrap; }
-        td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-        .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
-        svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; \
-        fill: currentColor; }
-        @media print { body { max-width: none; font-size: 11px; } h2 { break-after: avoid; } }
-        """
+    private var figures: [(name: String, value: String, detail: String, kind: String)] {
+        func kind(_ met: Bool?) -> String { met.map { $0 ? "good" : "bad" } ?? "" }
+        func against(_ objective: TimeSpan?, _ met: Bool?) -> String {
+            guard let objective else { return "no objective" }
+            return "objective \(objective)" + (met.map { $0 ? ": met" : ": MISSED" } ?? "")
+        }
+        var figures = [
+            (
+                "recovery time", report.recoveryTime.map { "\($0)" } ?? "not reached",
+                against(report.objectives.rto, report.meetsRecoveryTime),
+                kind(report.meetsRecoveryTime)
+            ),
+            (
+                "data loss", report.recoveryPoint.map { "\($0)" } ?? "not reached",
+                against(report.objectives.rpo, report.meetsRecoveryPoint),
+                kind(report.meetsRecoveryPoint)
+            ),
+        ]
+        if let forecast = report.forecast, forecast.isMeasured {
+            figures.append(
+                (
+                    "forecast", "\(forecast.expected)",
+                    ReportWords.deviation(report).map { "it took \($0)" }
+                        ?? "\(forecast.shortest) to \(forecast.longest)", ""
+                ))
+        }
+        if let waiting = report.humanWaiting {
+            figures.append(("waiting for people", "\(waiting)", "within the recovery time", ""))
+        }
+        return figures
+    }
+
+    private var next: String {
+        guard let command = report.nextCommand else { return "" }
+        return "<p class=\"next\">The rest: <code>\(escaped(command))</code></p>"
+    }
 
     private var facts: String {
         var rows = [
             ("run", "\(report.run)"), ("target", report.target.description),
             ("host", "\(report.host), dr \(report.program)"),
-            ("recovery time", ReportWords.time(report)),
-            ("recovery point", ReportWords.point(report)),
             ("declared", report.declared.shortDescription),
         ]
-        rows += report.milestones.all.map { ($0.name, "\($0.at)") }
-        if let forecast = report.forecast, forecast.isMeasured {
-            rows.append(
-                ("forecast", "\(forecast.expected), \(forecast.shortest) to \(forecast.longest)"))
+        rows += report.milestones.all.map {
+            ($0.name, "\($0.at), \((report.declared + $0.at).shortDescription)")
         }
-        return table(rows.map { [$0.0, $0.1] }, head: [], numbers: [])
+        rows += (report.resumed ?? []).map { ("taken up again", "\($0)") }
+        return HTMLPage.table(rows.map { [$0.0, $0.1] })
     }
 
     private var services: String {
-        table(
+        HTMLPage.table(
             report.services.map {
                 [
                     $0.name.text, $0.state.rawValue, ReportWords.time($0), ReportWords.point($0),
@@ -92,15 +105,19 @@ public struct ReportHTML: Sendable {
     }
 
     private var steps: String {
-        table(
+        let planned = report.steps.contains { $0.forecast != nil }
+        var head = ["step", "result", "start", "took", "waited", "bytes", "rate", "attempts"]
+        if planned { head.insert("forecast", at: 4) }
+        return HTMLPage.table(
             report.executed.map { step in
-                [
+                var row = [
                     step.title, step.state.rawValue, "\(step.started ?? .zero)",
                     "\(step.duration ?? .zero)", "\(step.waited ?? .zero)", "\(step.bytes)",
                     step.throughput.map { "\($0)/s" } ?? "", "\(step.attempts)",
                 ]
-            }, head: ["step", "result", "start", "took", "waited", "bytes", "rate", "attempts"],
-            numbers: [2, 3, 4, 5, 6, 7])
+                if planned { row.insert(step.forecast.map { "\($0)" } ?? "", at: 4) }
+                return row
+            }, head: head, numbers: Set(2..<head.count))
     }
 
     private var problems: [String] {
@@ -111,36 +128,7 @@ public struct ReportHTML: Sendable {
         }
     }
 
-    private func table(_ rows: [[String]], head: [String], numbers: Set<Int>) -> String {
-        func line(_ cells: [String], _ tag: String) -> String {
-            let inner = cells.enumerated().map { index, cell in
-                "<\(tag)\(numbers.contains(index) ? " class=\"n\"" : "")>\(escaped(cell))</\(tag)>"
-            }
-            return "<tr>\(inner.joined())</tr>\n"
-        }
-        let top = head.isEmpty ? "" : line(head, "th")
-        return "<table>\n\(top)\(rows.map { line($0, "td") }.joined())</table>"
+    private var stepNotes: [String] {
+        report.steps.flatMap { step in step.notes.map { "\(step.id): \($0)" } }
     }
-
-    private func list(_ title: String, _ items: [String]) -> String {
-        guard !items.isEmpty else { return "" }
-        let lines = items.map { "<li>\(escaped($0))</li>\n" }.joined()
-        return "<h2>\(title)</h2>\n<ol>\n\(lines)</ol>"
-    }
-}
-
-/// Text that HTML shows as it is, also within an attribute.
-func escaped(_ text: String) -> String {
-    var safe = ""
-    for character in shown(text) {
-        switch character {
-        case "&": safe += "&amp;"
-        case "<": safe += "&lt;"
-        case ">": safe += "&gt;"
-        case "\"": safe += "&quot;"
-        case "'": safe += "&#39;"
-        default: safe.append(character)
-        }
-    }
-    return safe
 }

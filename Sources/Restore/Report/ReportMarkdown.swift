@@ -23,7 +23,7 @@ public struct ReportMarkdown: Sendable {
             | host | \(cell(report.host)), dr \(cell(report.program)) |
             | recovery time | \(ReportWords.time(report)) |
             | recovery point | \(ReportWords.point(report)) |
-            \(forecast)
+            \(forecast)\(people)
             ## Clock
 
             | moment | since declared | time |
@@ -44,13 +44,25 @@ public struct ReportMarkdown: Sendable {
                 "\(cell($0.workload?.text ?? $0.service.text)): \(cell($0.reason))"
             })
         text += list("What went wrong", problems)
-        text += list("Notes", report.notes.map { cell($0) })
+        let notes =
+            report.notes
+            + report.steps.flatMap { step in step.notes.map { "\(step.id): \($0)" } }
+        text += list("Notes", notes.map { cell($0) })
+        text += list("To do the rest", report.nextCommand.map { ["`\($0)`"] } ?? [])
         return text
     }
 
     private var forecast: String {
         guard let forecast = report.forecast, forecast.isMeasured else { return "" }
-        return "| forecast | \(forecast.expected), \(forecast.shortest) to \(forecast.longest) |\n"
+        let took = ReportWords.deviation(report).map { "; it took \($0)" } ?? ""
+        return "| forecast | \(forecast.expected), \(forecast.shortest) to"
+            + " \(forecast.longest)\(took) |\n"
+    }
+
+    private var people: String {
+        var text = report.humanWaiting.map { "| waited for people | \($0) |\n" } ?? ""
+        for moment in report.resumed ?? [] { text += "| taken up again | after \(moment) |\n" }
+        return text
     }
 
     private var services: String {
@@ -104,13 +116,15 @@ public struct ReportMarkdown: Sendable {
         return "\n## \(title)\n\n" + lines.joined()
     }
 
-    /// Text that Markdown shows as it is, also within a table.
-    private func cell(_ text: String) -> String {
-        var safe = ""
-        for character in shown(text) {
-            if "\\`*_{}[]<>#|~&!".contains(character) { safe.append("\\") }
-            safe.append(character)
-        }
-        return safe
+    private func cell(_ text: String) -> String { markdownSafe(text) }
+}
+
+/// Text that Markdown shows as it is, also within a table.
+func markdownSafe(_ text: String) -> String {
+    var safe = ""
+    for character in shown(text) {
+        if "\\`*_{}[]<>#|~&!".contains(character) { safe.append("\\") }
+        safe.append(character)
     }
+    return safe
 }

@@ -14,7 +14,8 @@ public struct ReportText: Sendable {
         text += section(
             "critical path", report.criticalPath.map { "  \(shown($0))\n" }.joined())
         text += section("not covered", uncovered) + section("what went wrong", problems)
-        text += section("notes", report.notes.map { "  \(shown($0))\n" }.joined())
+        text += section("notes", notes)
+        text += section("to do the rest", next)
         return text
     }
 
@@ -25,13 +26,29 @@ public struct ReportText: Sendable {
             + "\(healthy) of \(counted(report.services.count, "service")) back,"
             + " \(report.bytes) in \(report.ended)\n"
             + "recovery time \(ReportWords.time(report))\n"
-            + "recovery point \(ReportWords.point(report))\n" + forecast
+            + "recovery point \(ReportWords.point(report))\n" + forecast + people
     }
 
     private var forecast: String {
         guard let forecast = report.forecast, forecast.isMeasured else { return "" }
         return "forecast was \(forecast.expected)"
             + " (\(forecast.shortest) to \(forecast.longest))\n"
+            + (ReportWords.deviation(report)
+                .map { "it took \($0)\n" } ?? "")
+    }
+
+    private var people: String {
+        var text = ""
+        if let waiting = report.humanWaiting { text += "waited \(waiting) for people\n" }
+        if let resumed = report.resumed {
+            let moments = resumed.map { "\($0)" }.joined(separator: ", ")
+            text += "interrupted, taken up again after \(moments)\n"
+        }
+        return text
+    }
+
+    private var next: String {
+        report.nextCommand.map { "  \($0)\n" } ?? ""
     }
 
     private var milestones: String {
@@ -68,6 +85,11 @@ public struct ReportText: Sendable {
                 step.throughput.map { "\($0)/s" } ?? "", title)
         }
         return table.text
+    }
+
+    private var notes: String {
+        let steps = report.steps.flatMap { step in step.notes.map { "\(step.id): \($0)" } }
+        return (report.notes + steps).map { "  \(shown($0))\n" }.joined()
     }
 
     private var notExecuted: String {
@@ -117,6 +139,20 @@ enum ReportWords {
     static func point(_ service: ServiceReport) -> String {
         measured(service.recoveryPoint, service.objectives.rpo, service.meetsRecoveryPoint)
             ?? "none"
+    }
+
+    /// How far the actual duration was from the forecast; nil where nothing was forecast or the run
+    /// did not do all of it at once.
+    static func deviation(_ report: RecoveryReport) -> String? {
+        guard let forecast = report.forecast, forecast.isMeasured, forecast.expected > .zero,
+            report.resumed == nil, report.steps.allSatisfy({ $0.state == .done }),
+            let planned = report.milestones.planned
+        else { return nil }
+        let took = report.ended - planned
+        let percent = Int(((took.seconds / forecast.expected.seconds - 1) * 100).rounded())
+        let isWithin = took >= forecast.shortest && took <= forecast.longest
+        return "\(took), \(percent < 0 ? "\(percent)" : "+\(percent)") %, "
+            + (isWithin ? "within the range" : "outside of the range")
     }
 
     private static func measured(_ actual: TimeSpan?, _ objective: TimeSpan?, _ met: Bool?)

@@ -2,9 +2,11 @@ import Model
 import Synchronization
 import Workloads
 
-/// Passes a source through and tells when the first data of a step is asked for.
+/// Passes a source through, tells when the first data of a step is asked for, and counts files that
+/// were lost to damage.
 struct MeteredSource: ReplaySource {
     let base: any ReplaySource
+    let damage: DamageCount
     let onRead: @Sendable () -> Void
 
     var snapshot: SnapshotRecord { base.snapshot }
@@ -23,8 +25,39 @@ struct MeteredSource: ReplaySource {
         -> TreeReplaySummary
     {
         onRead()
-        return try await base.tree(part, to: path, options: options)
+        let summary = try await base.tree(part, to: path, options: options)
+        damage.add(summary.damaged, isFull: summary.cause == .noSpace)
+        return summary
     }
+
+    func read(_ part: String, into receiver: any PieceReceiver) async throws -> UInt64 {
+        onRead()
+        return try await base.read(part, into: receiver)
+    }
+
+    func archive(_ part: String, called name: String, to descriptor: Int32) async throws
+        -> TreeReplaySummary
+    {
+        onRead()
+        let summary = try await base.archive(part, called: name, to: descriptor)
+        damage.add(summary.damaged)
+        return summary
+    }
+}
+
+/// How many files of a step the repository could not give back.
+final class DamageCount: Sendable {
+    private let state = Mutex((files: 0, isFull: false))
+
+    /// - Parameter isFull: Others could not be written, because a disk was full.
+    func add(_ count: Int, isFull: Bool = false) {
+        state.withLock {
+            $0.files += count
+            $0.isFull = $0.isFull || isFull
+        }
+    }
+    var total: Int { state.withLock { $0.files } }
+    var isFull: Bool { state.withLock { $0.isFull } }
 }
 
 /// When the first data of each service was asked of the repository.

@@ -12,7 +12,17 @@ public struct RecoveryEnvironment: Sendable {
     public var driverFor: DriverProvider
     public var context: WorkloadContext
     public var probe: any HealthProbe
+    /// Tells a person what to do and returns when it was done; nil when nobody is there.
+    public var person: (@Sendable (_ message: String) async throws -> Void)?
     public var limits: RecoveryLimits
+    /// What the run is recorded as.
+    public var purpose = RunPurpose.restore
+    /// Kept with the run beside its plan, by their names.
+    public var documents: [String: [UInt8]] = [:]
+    /// Steps that fail on purpose, by their ids.
+    public var failing: Set<String> = []
+    /// Looks at data that came back before anything uses it; nil outside drills.
+    public var sample: SampleComparison?
     /// This machine and this process.
     public var host: String
     public var processID: Int32
@@ -31,6 +41,7 @@ public struct RecoveryEnvironment: Sendable {
         self.driverFor = driverFor
         self.context = context
         self.probe = probe
+        person = nil
         self.limits = limits
         self.host = host
         self.processID = processID
@@ -42,7 +53,19 @@ public struct RecoveryEnvironment: Sendable {
 public struct RecoveryProgress: Sendable {
     /// Since the outage was declared.
     public var elapsed: TimeSpan
-    public var moment: GraphExecutor.Moment
+    public var event: Event
+
+    public enum Event: Sendable {
+        case moved(GraphExecutor.Moment)
+        /// What a step says of itself while it runs, for people; its id in the plan.
+        case said(step: String, words: String)
+    }
+
+    /// Nil while only words were said.
+    public var moment: GraphExecutor.Moment? {
+        guard case .moved(let moment) = event else { return nil }
+        return moment
+    }
 }
 
 /// Why a plan was not begun: nothing was changed.
@@ -60,8 +83,9 @@ public struct RecoveryRefused: Error, Sendable, CustomStringConvertible {
         let conflicts = findings.filter { $0.severity == .conflict }
         let stopping = blockers.isEmpty ? conflicts : blockers
         let things = stopping.count == 1 ? "one thing stands" : "\(stopping.count) things stand"
+        let isRoom = !blockers.isEmpty && blockers.allSatisfy { $0.name == SpaceCheck.findingName }
         failure = Failure(
-            .failed, "\(things) in the way: nothing was changed",
+            isRoom ? .noSpace : .failed, "\(things) in the way: nothing was changed",
             hint: blockers.isEmpty
                 ? "remove what exists already, or let it be replaced with --replace"
                 : blockers.compactMap(\.hint).first

@@ -2,6 +2,7 @@ import Catalog
 import Engine
 import Model
 import Synchronization
+import Workloads
 
 /// Writes down how far a run has come: durably, before a step makes anything and after it has.
 ///
@@ -13,33 +14,50 @@ final class RecoveryLedger: Sendable {
     private let run: RunRecord
     private let timepiece: any Timepiece
     private let problem = Mutex<String?>(nil)
+    private let names: Mutex<NameOwnership>
 
-    init(_ catalog: Catalog?, run: RunRecord, timepiece: any Timepiece) {
+    /// - Parameter journal: What was written down by earlier processes.
+    init(
+        _ catalog: Catalog?, run: RunRecord, timepiece: any Timepiece,
+        journal: [JournalEntry] = []
+    ) {
         self.catalog = catalog
         self.run = run
         self.timepiece = timepiece
+        names = Mutex(NameOwnership(journal))
     }
 
     /// What keeps the run from being remembered; nil when nothing does.
     var trouble: String? { problem.withLock { $0 } }
 
-    func begin(_ plan: RecoveryPlan) async {
+    /// - Parameter existing: Names that are there at minute 0.
+    func begin(
+        _ plan: RecoveryPlan, _ orders: RecoveryOrders, existing: [String],
+        documents: [String: [UInt8]] = [:]
+    ) async {
         await attempt { catalog in
-            try await catalog.beginRun(self.run)
-            try await catalog.record(
-                document: Catalog.planName, StableJSON.encode(plan), of: self.run.id)
+            try await catalog.beginRun(
+                self.run,
+                documents: [
+                    Catalog.planName: StableJSON.encode(plan),
+                    RecoveryOrders.documentName: StableJSON.encode(orders),
+                ].merging(documents) { first, _ in first })
             try await catalog.recordSteps(
                 plan.steps.map { Self.record($0, state: .waiting) }, of: self.run.id)
         }
+        await write(existing.map { JournalEntry(.existed, step: "", name: $0, at: timepiece.wall) })
     }
 
-    /// Before anything is made: the names, then the step's beginning.
+    /// Another process goes on with the run.
+    func resume(_ orders: RecoveryOrders) async {
+        await attempt { catalog in
+            try await catalog.finishRun(
+                self.run, documents: [RecoveryOrders.documentName: StableJSON.encode(orders)])
+        }
+    }
+
     func began(_ step: PlannedStep, at offset: TimeSpan, attempt number: Int) async {
         await attempt { catalog in
-            try await catalog.journal(
-                step.makes.map {
-                    JournalEntry(.making, step: step.id, name: $0, at: self.timepiece.wall)
-                }, of: self.run.id)
             var record = Self.record(step, state: .running)
             record.started = offset
             record.attempts = number
@@ -48,18 +66,15 @@ final class RecoveryLedger: Sendable {
     }
 
     /// Before anything that waits for the step is started.
-    func proven(_ step: PlannedStep, _ bytes: ByteCount, from start: TimeSpan, to end: TimeSpan)
-        async
-    {
+    func proven(_ step: ProvenStep) async {
         await attempt { catalog in
+            let detail = String(decoding: try StableJSON.encode(step), as: UTF8.self)
             try await catalog.journal(
-                [JournalEntry(.proven, step: step.id, at: self.timepiece.wall)],
-                of: self.run.id)
-            var record = Self.record(step, state: .done)
-            record.started = start
-            record.ended = end
-            record.bytes = bytes
-            try await catalog.recordStep(record, of: self.run.id)
+                [
+                    JournalEntry(
+                        .proven, step: step.report.id, detail: detail, at: self.timepiece.wall)
+                ], of: self.run.id)
+            try await catalog.recordStep(Self.record(step.report), of: self.run.id)
         }
     }
 
@@ -74,6 +89,38 @@ final class RecoveryLedger: Sendable {
                 run, documents: [Catalog.reportName: StableJSON.encode(report)],
                 measurements: measurements)
         }
+    }
+
+    /// What one step has to say about names.
+    ///
+    /// - Parameter step: Nil for what concerns the whole run.
+    func names(of step: PlannedStep?) -> any NameLedger {
+        StepNames(step: step?.id ?? "", ledger: self)
+    }
+
+    private struct StepNames: NameLedger {
+        let step: String
+        let ledger: RecoveryLedger
+
+        func isOwn(_ name: String) -> Bool { ledger.names.withLock { $0.isOwn(name) } }
+        func aside(of name: String) -> String? { ledger.names.withLock { $0.aside(of: name) } }
+        func claim(_ name: String) async { await write(.making, name) }
+        func disclaim(_ name: String) async { await write(.existed, name) }
+        func moveAside(_ name: String, to place: String) async { await write(.aside, name, place) }
+
+        private func write(_ kind: JournalEntry.Kind, _ name: String, _ detail: String? = nil) async
+        {
+            await ledger.write([
+                JournalEntry(
+                    kind, step: step, name: name, detail: detail, at: ledger.timepiece.wall)
+            ])
+        }
+    }
+
+    /// What is remembered only here lasts as long as the process: then too it is the run's own.
+    private func write(_ entries: [JournalEntry]) async {
+        await attempt { try await $0.journal(entries, of: self.run.id) }
+        names.withLock { names in for entry in entries { names.apply(entry) } }
     }
 
     private func attempt(_ body: (Catalog) async throws -> Void) async {

@@ -1,3 +1,4 @@
+import Catalog
 import Engine
 public import Model
 import Workloads
@@ -10,12 +11,14 @@ public struct RecoveryRun: Sendable {
         var attempts = 1
         var notes: [String] = []
         var problems: [String] = []
+        /// How many of the problems are damage of the repository.
+        var damaged = 0
     }
 
     let plan: RecoveryPlan
-    private let services: [ServiceName: Service]
-    private let sources: RecoverySources
-    private let environment: RecoveryEnvironment
+    let services: [ServiceName: Service]
+    let sources: RecoverySources
+    let environment: RecoveryEnvironment
 
     /// - Parameters:
     ///   - services: Those of the configuration; one that is missing has no settings.
@@ -30,42 +33,6 @@ public struct RecoveryRun: Sendable {
         self.environment = environment
     }
 
-    /// All that stands in the way at the target, or may: what blocks first.
-    ///
-    /// What cannot even be asked is a blocker too.
-    public func preflight() async -> [PlanFinding] {
-        var groups: [(first: PlannedStep.Replay, steps: [ReplayStep])] = []
-        for step in plan.steps {
-            guard let replay = step.replay, let made = ReplayStep(step) else { continue }
-            if let place = groups.firstIndex(where: { $0.first.workload == replay.workload }) {
-                groups[place].steps.append(made)
-            } else {
-                groups.append((replay, [made]))
-            }
-        }
-        var findings: [PlanFinding] = []
-        for (replay, steps) in groups {
-            do {
-                let found = try await environment.driverFor(replay.kind).preflight(
-                    steps, from: try await sources.source(replay.snapshot),
-                    service: service(replay.service), target: try ReplayTarget(plan.target),
-                    context: environment.context)
-                findings += found.map { PlanFinding($0, service: replay.service) }
-            } catch {
-                let failure = Failure(wrapping: error)
-                findings.append(
-                    PlanFinding(
-                        .blocker, service: replay.service,
-                        "\(replay.workload): \(failure.description)", hint: failure.hint))
-            }
-        }
-        var seen: Set<PlanFinding> = []
-        let once = findings.filter { seen.insert($0).inserted }
-        return once.enumerated().sorted {
-            ($0.element.severity, $0.offset) < ($1.element.severity, $1.offset)
-        }.map(\.element)
-    }
-
     /// Looks at the target, then brings everything back that can be.
     ///
     /// Cancelling the task ends the steps that run, starts no more, and still gives the report.
@@ -73,14 +40,19 @@ public struct RecoveryRun: Sendable {
     /// - Parameters:
     ///   - run: The run's name.
     ///   - declared: When the outage began for the people concerned; nil for now.
+    ///   - preparation: How long it took until the plan stood, without people; nil when unknown.
     ///   - findings: What ``preflight()`` found just before; nil to look now.
     ///   - replace: What exists already may be replaced.
+    ///   - unattended: Nobody is there for manual steps.
+    ///   - paths: What is kept for ``resume(_:findings:observe:)``: the only things wanted.
     ///   - observe: Called between events; must be quick.
     /// - Throws: ``RecoveryRefused`` when something stands in the way, `Failure` when there is
     ///   nothing to do: in both cases nothing was changed. Steps that fail are told by the report.
     public func execute(
-        run: RunID = .random(), declared: Timestamp? = nil, findings: [PlanFinding]? = nil,
-        replace: Bool = false, observe: @escaping @Sendable (RecoveryProgress) -> Void = { _ in }
+        run: RunID = .random(), declared: Timestamp? = nil, preparation: TimeSpan? = nil,
+        findings: [PlanFinding]? = nil,
+        replace: Bool = false, unattended: Bool = false, paths: [String] = [],
+        observe: @escaping @Sendable (RecoveryProgress) -> Void = { _ in }
     ) async throws -> RecoveryReport {
         let clock = RunClock(environment.timepiece, declared: declared)
         guard !plan.steps.isEmpty else {
@@ -88,45 +60,161 @@ public struct RecoveryRun: Sendable {
                 .failed, "nothing to bring back: no snapshot of any service was found",
                 hint: "look at what the plan does not cover: dr plan", side: .repository)
         }
-        let graph = try plan.graph()
         let found: [PlanFinding]
         if let findings { found = findings } else { found = await preflight() }
-        let stops: Set<PlanFinding.Severity> = replace ? [.blocker] : [.blocker, .conflict]
-        if found.contains(where: { stops.contains($0.severity) }) {
-            throw RecoveryRefused(found, replace: replace)
-        }
+        try refuse(found, replace: replace)
         let record = RunRecord(
-            id: run, purpose: .restore, host: environment.host,
+            id: run, purpose: environment.purpose, host: environment.host,
             processID: environment.processID, version: environment.program,
             started: clock.wallStart)
+        var orders = RecoveryOrders(declared: clock.declared)
+        orders.replace = replace
+        orders.unattended = unattended
+        orders.privilegedMetadata = environment.context.privilegedMetadata
+        orders.paths = paths
+        orders.planned = clock.offset
+        orders.sessions = [clock.session(environment.processID, boot: BootIdentity.current)]
+        let lock = try hold(run)
+        defer { lock?.release() }
         let ledger = RecoveryLedger(
             environment.catalog, run: record, timepiece: environment.timepiece)
-        await ledger.begin(plan)
+        await ledger.begin(
+            plan, orders, existing: found.compactMap(\.name).filter { plan.names.contains($0) },
+            documents: environment.documents)
+        return try await carryOut(
+            orders, record: record, clock: clock, ledger: ledger, findings: found, earlier: nil,
+            preparation: preparation, observe: observe)
+    }
+
+    /// Goes on with a run that ended before all was done.
+    ///
+    /// What was proven done is not done again; what was half done is done again from its beginning.
+    /// The clock goes on from the moment the outage was declared.
+    ///
+    /// - Parameters:
+    ///   - earlier: The run, whose plan this one was made with.
+    ///   - findings: What ``preflight(_:)`` found just before; nil to look now.
+    /// - Throws: As ``execute(run:declared:preparation:findings:replace:unattended:paths:observe:)``; `Failure`
+    ///   with code `busy` when a process still works on the run.
+    public func resume(
+        _ earlier: InterruptedRun, findings: [PlanFinding]? = nil, replace: Bool = false,
+        observe: @escaping @Sendable (RecoveryProgress) -> Void = { _ in }
+    ) async throws -> RecoveryReport {
+        let boot = BootIdentity.current
+        let clock = RunClock(
+            resuming: earlier.orders, boot: boot, latest: earlier.latest, environment.timepiece)
+        var orders = earlier.orders
+        orders.replace = orders.replace || replace
+        let found: [PlanFinding]
+        if let findings { found = findings } else { found = await preflight(earlier) }
+        try refuse(found, replace: orders.replace)
+        let lock = try hold(earlier.record.id)
+        defer { lock?.release() }
+        var record = earlier.record
+        record.processID = environment.processID
+        record.version = environment.program
+        record.finished = nil
+        record.result = nil
+        orders.resumed.append(clock.offset)
+        orders.sessions.append(clock.session(environment.processID, boot: boot))
+        let ledger = RecoveryLedger(
+            environment.catalog, run: record, timepiece: environment.timepiece,
+            journal: earlier.journal)
+        await ledger.resume(orders)
+        return try await carryOut(
+            orders, record: record, clock: clock, ledger: ledger, findings: found,
+            earlier: earlier, observe: observe)
+    }
+
+    private func refuse(_ findings: [PlanFinding], replace: Bool) throws {
+        let stops: Set<PlanFinding.Severity> = replace ? [.blocker] : [.blocker, .conflict]
+        if findings.contains(where: { stops.contains($0.severity) }) {
+            throw RecoveryRefused(findings, replace: replace)
+        }
+    }
+
+    /// Keeps other processes from working on the same run.
+    private func hold(_ run: RunID) throws -> RestoreLock? {
+        guard let catalog = environment.catalog, !catalog.isInMemory else { return nil }
+        return try RestoreLock.acquire(run, in: catalog.directory)
+    }
+
+    private func carryOut(
+        _ orders: RecoveryOrders, record: RunRecord, clock: RunClock, ledger: RecoveryLedger,
+        findings: [PlanFinding], earlier: InterruptedRun?, preparation: TimeSpan? = nil,
+        observe: @escaping @Sendable (RecoveryProgress) -> Void
+    ) async throws -> RecoveryReport {
+        let proven = earlier?.proven ?? [:]
+        let moved =
+            orders.replace ? try await makeRoom(ledger, without: Set(proven.keys)) : []
+        let disks = await disks(without: Set(proven.keys))
+        let limits = environment.limits.graphLimits(for: disks.values)
+        let graph = try plan.graph(without: Set(proven.keys), disks: disks)
         let firstReads = FirstReads()
-        let planned = clock.offset
+        let failedAttempts = FailedAttempts()
         let steps = Dictionary(uniqueKeysWithValues: plan.steps.map { ($0.id, $0) })
         let executor = GraphExecutor(
-            graph, limits: environment.limits.graphLimits,
-            preference: try plan.schedule(graph, limits: environment.limits).preference,
+            graph, limits: limits,
+            preference: try plan.schedule(graph, limits: limits).preference,
             timepiece: environment.timepiece)
+        let readyTimes = ReadyTimes(graph, at: clock.offset)
         let results = try await executor.run(
-            observe: { observe(RecoveryProgress(elapsed: clock.offset, moment: $0)) }
+            observe: { observe(RecoveryProgress(elapsed: clock.offset, event: .moved($0))) }
         ) { id, attempt -> StepOutput in
             guard let step = steps[id] else { throw CancellationError() }
             let start = clock.offset
-            await ledger.began(step, at: start, attempt: attempt)
-            let output = try await perform(step, replace: replace) {
-                firstReads.note(step.services, at: clock.offset)
+            let ready = readyTimes.begin(id, at: start)
+            let attempts = (earlier?.attempts[id] ?? 0) + attempt
+            await ledger.began(step, at: start, attempt: attempts)
+            var output: StepOutput
+            do {
+                output = try await perform(
+                    step, replace: orders.replace, ledger: ledger.names(of: step),
+                    onWords: {
+                        observe(
+                            RecoveryProgress(
+                                elapsed: clock.offset, event: .said(step: step.id, words: $0)))
+                    },
+                    onRead: { firstReads.note(step.services, at: clock.offset) })
+            } catch {
+                failedAttempts.note(error, attempt: attempts, of: id)
+                throw error
             }
-            await ledger.proven(step, output.bytes, from: start, to: clock.offset)
+            output.notes += failedAttempts.notes(of: id)
+            output.attempts = max(output.attempts, attempts)
+            var report = StepReport(step)
+            report.state = .done
+            report.isRepeated = earlier?.repeated.contains(id) == true ? true : nil
+            (report.ready, report.started, report.ended) = (ready.ready, ready.first, clock.offset)
+            (report.bytes, report.attempts) = (output.bytes, output.attempts)
+            (report.notes, report.problems) = (output.notes, output.problems)
+            await ledger.proven(
+                ProvenStep(
+                    report: report,
+                    firstRead: step.services.compactMap { firstReads.all[$0] }.min(),
+                    damaged: output.damaged))
+            readyTimes.end(id, at: clock.offset)
             return output
         }
         var builder = ReportBuilder(
-            plan: plan, record: record, clock: clock, findings: found,
+            plan: plan, record: record, clock: clock, findings: findings,
             isCancelled: Task.isCancelled)
-        builder.planned = planned
+        builder.planned = orders.planned
+        builder.preparation = earlier == nil ? preparation : nil
+        builder.proven = proven
+        builder.wasReported = earlier?.record.finished != nil
+        builder.resumed = orders.resumed
+        builder.repeated = earlier?.repeated ?? []
         builder.firstReads = firstReads.all
+        builder.failedAttempts = failedAttempts
+        for step in proven.values {
+            guard let read = step.firstRead else { continue }
+            for service in step.report.services {
+                builder.firstReads[service] = min(builder.firstReads[service] ?? read, read)
+            }
+        }
         var report = builder.report(results)
+        report.notes += moved
         if let trouble = ledger.trouble {
             report.notes.append("this run is not in the catalog: \(trouble)")
         }
@@ -137,23 +225,80 @@ public struct RecoveryRun: Sendable {
         return report
     }
 
+    /// Lets what will be replaced make room, one workload after the other.
+    private func makeRoom(_ ledger: RecoveryLedger, without done: Set<String>) async throws
+        -> [String]
+    {
+        var notes: [String] = []
+        for group in groups(without: done) {
+            var context = context
+            context.replace = true
+            context.ledger = ledger.names(of: nil)
+            notes += try await environment.driverFor(group.replay.kind).makeRoom(
+                for: group.steps, from: try await sources.source(group.replay.snapshot),
+                service: service(group.replay.service), target: try ReplayTarget(of: plan),
+                context: context)
+        }
+        return notes
+    }
+
     private func perform(
-        _ step: PlannedStep, replace: Bool, onRead: @escaping @Sendable () -> Void
+        _ step: PlannedStep, replace: Bool, ledger: any NameLedger,
+        onWords: @escaping @Sendable (String) -> Void, onRead: @escaping @Sendable () -> Void
     ) async throws -> StepOutput {
+        if environment.failing.contains(step.id) {
+            throw Failure(
+                .failed, "failed on purpose, to see what becomes of the rest", side: .local)
+        }
+        if let message = step.message { return try await ask(message) }
         guard let replay = step.replay, let made = ReplayStep(step) else {
             return try await check(step)
         }
         let source = try await sources.source(replay.snapshot)
         var context = environment.context
         context.replace = replace
+        context.ledger = ledger
+        context.planned = plan.names
+        context.report = onWords
         let isData = step.phase == .data
-        let metered = MeteredSource(base: source) { if isData { onRead() } }
+        let damage = DamageCount()
+        let metered = MeteredSource(base: source, damage: damage) { if isData { onRead() } }
         let outcome = try await environment.driverFor(replay.kind).perform(
             made, from: metered,
-            service: service(replay.service), target: try ReplayTarget(plan.target),
+            service: service(replay.service), target: try ReplayTarget(of: plan),
             context: context)
+        if isData, let sample = environment.sample {
+            let places = try await environment.driverFor(replay.kind).restoredPlaces(
+                of: made, from: source, service: service(replay.service),
+                target: try ReplayTarget(of: plan), context: context)
+            do {
+                try await sample.compare(places, with: source, step: step.id)
+            } catch var failure as Failure {
+                // What the repository could not give is why something differs.
+                failure.cause = failure.cause ?? outcome.problems.first
+                throw failure
+            }
+        }
+        // What the repository has lost stays lost; what there was no room for can still come back.
+        if damage.isFull {
+            throw Failure(
+                .noSpace, "a disk is full: \(outcome.problems.first ?? "no space left on device")",
+                hint: "make room there, then go on with dr restore --resume", side: .target)
+        }
         return StepOutput(
-            bytes: outcome.bytes, notes: outcome.notes, problems: outcome.problems)
+            bytes: outcome.bytes, notes: outcome.notes, problems: outcome.problems,
+            damaged: damage.total)
+    }
+
+    /// Waits for a person.
+    private func ask(_ message: String) async throws -> StepOutput {
+        guard let person = environment.person else {
+            throw Failure(
+                .failed, "nobody is there to do it: \(printable(message.utf8))",
+                hint: "run dr restore --resume on a terminal", side: .target)
+        }
+        try await person(message)
+        return StepOutput()
     }
 
     /// The checks of a service one after the other; the first that fails decides.
@@ -166,7 +311,7 @@ public struct RecoveryRun: Sendable {
         return output
     }
 
-    private func service(_ name: ServiceName) -> Service {
+    func service(_ name: ServiceName) -> Service {
         services[name] ?? Service(name: name, workloads: [])
     }
 }
@@ -178,17 +323,5 @@ extension ReplayStep {
         self.init(
             id: replay.step, title: step.title, needs: replay.needs, bytes: step.bytes,
             phase: phase, makes: step.makes)
-    }
-}
-
-extension PlanFinding {
-    init(_ finding: PreflightFinding, service: ServiceName) {
-        let severity: Severity =
-            switch finding.severity {
-            case .blocker: .blocker
-            case .conflict: .conflict
-            case .warning: .warning
-            }
-        self.init(severity, service: service, finding.message, hint: finding.hint)
     }
 }

@@ -11,7 +11,18 @@ struct ReportBuilder {
     let findings: [PlanFinding]
     let isCancelled: Bool
     var planned = TimeSpan.zero
+    /// How long it took until the plan stood, without people; nil when that is not known.
+    var preparation: TimeSpan?
+    /// What earlier processes of the run did.
+    var proven: [String: ProvenStep] = [:]
+    /// The run ended before with a report: what was measured then is known.
+    var wasReported = false
+    /// Steps that had been done before the machine was started again.
+    var repeated: Set<String> = []
+    /// When the run was taken up again.
+    var resumed: [TimeSpan] = []
     var firstReads: [ServiceName: TimeSpan] = [:]
+    var failedAttempts = FailedAttempts()
 
     init(
         plan: RecoveryPlan, record: RunRecord, clock: RunClock, findings: [PlanFinding],
@@ -42,7 +53,19 @@ struct ReportBuilder {
                 "the time of day was set by \(TimeSpan(seconds: drift)) during the run;"
                     + " durations are not affected")
         }
-        report.steps = zip(plan.steps, results).map { step($0, $1) }
+        if clock.isBridged {
+            report.notes.append(
+                "the machine was started again in between: the time until the run went on is by"
+                    + " the time of day")
+        }
+        let byID = Dictionary(results.map { ($0.id, $0) }) { first, _ in first }
+        report.steps = plan.steps.map { planned in
+            if let proven = proven[planned.id] { return proven.report }
+            guard let result = byID[planned.id] else { return StepReport(planned) }
+            return step(planned, result)
+        }
+        report.resumed = resumed.isEmpty ? nil : resumed
+        report.humanWaiting = humanWaiting(report.steps)
         report.services = plan.services.map { service($0, report.steps) }
         report.milestones = milestones(
             report.steps, firstByte: firstReads.values.min(), whole: true)
@@ -58,6 +81,7 @@ struct ReportBuilder {
 
     private func step(_ planned: PlannedStep, _ result: Result) -> StepReport {
         var step = StepReport(planned)
+        step.isRepeated = repeated.contains(planned.id) ? true : nil
         step.attempts = result.attempts
         step.ready = result.ready.map(clock.offset(of:))
         step.started = result.started.map(clock.offset(of:))
@@ -74,6 +98,8 @@ struct ReportBuilder {
             step.state = .failed
             step.message = failure.description
             step.hint = failure.hint
+            step.notes = failedAttempts.notes(of: planned.id).dropLast()
+                .filter { !$0.hasSuffix(failure.description) }
         case .notExecuted(let cause):
             step.state = .notExecuted
             step.message = cause.map { "\($0) failed" } ?? "the run was ended before"
@@ -158,20 +184,46 @@ struct ReportBuilder {
         return path.reversed()
     }
 
+    /// How long people were waited for while nothing else was done; nil without manual steps.
+    private func humanWaiting(_ steps: [StepReport]) -> TimeSpan? {
+        let manual = steps.filter { $0.phase == .manual }
+        guard !manual.isEmpty else { return nil }
+        var edges: [(at: TimeSpan, manual: Int, other: Int)] = []
+        for step in steps {
+            guard let started = step.started, let ended = step.ended else { continue }
+            let change = step.phase == .manual ? (1, 0) : (0, 1)
+            edges.append((started, change.0, change.1))
+            edges.append((ended, -change.0, -change.1))
+        }
+        var waiting = TimeSpan.zero
+        var (manuals, others, last) = (0, 0, TimeSpan.zero)
+        for edge in edges.sorted(by: { $0.at < $1.at }) {
+            if manuals > 0, others == 0 { waiting += edge.at - last }
+            (manuals, others, last) = (manuals + edge.manual, others + edge.other, edge.at)
+        }
+        return waiting
+    }
+
     private func result(_ report: RecoveryReport, _ results: [Result]) -> ExitCode {
         var codes: [ExitCode] = []
         var first: ExitCode?
-        for (step, result) in zip(report.steps, results) {
+        let phases = Dictionary(uniqueKeysWithValues: plan.steps.map { ($0.id, $0.phase) })
+        for result in results {
             guard case .failed(let error) = result.outcome else { continue }
             let failure = Failure(wrapping: error)
             first = first ?? failure.code
-            switch (failure.code, step.phase) {
+            switch (failure.code, phases[result.id] ?? .data) {
             case (.damaged, _): codes.append(.damaged)
             case (_, .check), (_, .healthy): codes.append(.verificationFailed)
             default: codes.append(.partial)
             }
         }
-        if isCancelled { return .interrupted }
+        // Files that the repository has lost, although their step was done.
+        for case .done(let output) in results.map(\.outcome) where output.damaged > 0 {
+            codes.append(.damaged)
+        }
+        if proven.values.contains(where: { $0.damaged > 0 }) { codes.append(.damaged) }
+        if isCancelled, report.steps.contains(where: { $0.state != .done }) { return .interrupted }
         if report.steps.contains(where: { $0.state == .notExecuted || !$0.problems.isEmpty })
             || report.uncovered.contains(where: \.isWanted)
         {
@@ -191,16 +243,28 @@ struct ReportBuilder {
 
     /// Times for later forecasts: of steps that went well at the first attempt.
     func measurements(_ report: RecoveryReport, at moment: Timestamp) -> [Measurement] {
-        zip(plan.steps, report.steps).compactMap { planned, step in
-            guard step.state == .done, step.attempts == 1 || step.phase == .healthy,
-                let duration = step.duration, duration > .zero,
-                step.phase != .healthy || !planned.checks.isEmpty
-            else { return nil }
-            return Measurement(
-                subject: Forecaster.subject(of: step.phase), workload: planned.replay?.workload,
-                kind: planned.replay?.kind, step: planned.replay?.step ?? planned.id,
-                bytes: step.bytes, duration: duration, at: moment)
+        let before = preparation.map {
+            [Measurement(subject: PlanRequest.planningSubject, duration: $0, at: moment)]
         }
+        return (before ?? [])
+            + zip(plan.steps, report.steps).compactMap { planned, step in
+                if wasReported, proven[planned.id] != nil { return nil }
+                guard step.state == .done, step.attempts == 1 || step.phase == .healthy,
+                    let duration = step.duration, duration > .zero,
+                    step.phase != .healthy || !planned.checks.isEmpty
+                else { return nil }
+                return Measurement(
+                    subject: Forecaster.subject(of: step.phase), workload: planned.replay?.workload,
+                    kind: planned.replay?.kind,
+                    step: originalName(planned.replay?.step ?? planned.id),
+                    bytes: step.bytes, duration: duration, at: moment)
+            }
+    }
+
+    /// A drill's times count for the originals.
+    private func originalName(_ step: String) -> String {
+        guard let place = plan.place, let isolation = place.isolation else { return step }
+        return isolation.originalName(step)
     }
 
     /// One line for lists of runs.

@@ -6,10 +6,10 @@ public import Model
 public import Repository
 public import Workloads
 
-/// A night: captures workloads one after the other, each into a snapshot of its own.
+/// A night: captures workloads side by side, each into a snapshot of its own.
 ///
-/// A workload that fails does not stop the others. The order of writing is always: packs durable,
-/// then the snapshot's record, then the row in the catalog.
+/// A workload that fails does not stop the others. Whatever happens, services that were brought to
+/// rest are set going again before it returns.
 public struct BackupRun: Sendable {
     /// What a run needs.
     public struct Parts: Sendable {
@@ -21,6 +21,9 @@ public struct BackupRun: Sendable {
         public var dumpedMounts:
             @Sendable (DockerSpecification, WorkloadContext) async throws
                 -> [String]
+        /// Where hooks run.
+        public var programs: any ProgramRunner
+        public var rules: NightRules
         public var context: WorkloadContext
         public var timepiece: any Timepiece
         public var host: String
@@ -32,6 +35,7 @@ public struct BackupRun: Sendable {
             dumpedMounts:
                 @escaping @Sendable (DockerSpecification, WorkloadContext) async throws
                 -> [String] = { _, _ in [] },
+            programs: any ProgramRunner = LocalPrograms(), rules: NightRules = NightRules(),
             context: WorkloadContext, timepiece: any Timepiece, host: String, version: String
         ) {
             self.repository = repository
@@ -39,6 +43,8 @@ public struct BackupRun: Sendable {
             self.catalog = catalog
             self.driverFor = driverFor
             self.dumpedMounts = dumpedMounts
+            self.programs = programs
+            self.rules = rules
             self.context = context
             self.timepiece = timepiece
             self.host = host
@@ -61,148 +67,173 @@ public struct BackupRun: Sendable {
 
     /// Captures every workload of `services`.
     ///
-    /// - Throws: `Failure` only for what concerns the whole run; a workload's failure is part of the
-    ///   summary.
-    public func run(_ services: [Service], tags: [String] = []) async throws -> BackupSummary {
+    /// - Parameters:
+    ///   - tags: Kept with every snapshot.
+    ///   - resuming: A run whose process was killed: what it has saved is not captured again, and the
+    ///     rest becomes part of the same recovery point.
+    /// - Returns: What became of each workload, also when the run ended early: then
+    ///   ``BackupSummary/ending`` says why.
+    /// - Throws: `Failure` when the run could not begin.
+    public func run(
+        _ services: [Service], tags: [String] = [], resuming: RunRecord? = nil
+    ) async throws -> BackupSummary {
         let began = parts.timepiece.monotonic
-        var record = RunRecord(
-            purpose: .backup, host: parts.host, processID: getpid(),
-            version: parts.version, started: parts.timepiece.wall)
-        try await parts.catalog.beginRun(record)
-        // First the session, then the condemned lists: prune writes them in the other order.
-        let lease = try await parts.repository.beginSession(
-            host: parts.host, processID: record.processID, timepiece: parts.timepiece)
-        let condemned = try await parts.repository.condemnedPacks()
-        let session = parts.repository.makeWriteSession(
-            index: UncondemnedIndex(parts.index, without: condemned), options: options)
-        let jobs = services.flatMap { service in
-            service.workloads.map { (service, $0) }
-        }
-        var summary = BackupSummary(
-            run: record.id, started: record.started, duration: .zero, items: [],
-            stored: ByteCount(0))
+        var record =
+            resuming
+            ?? RunRecord(
+                purpose: .backup, host: parts.host, processID: getpid(),
+                version: parts.version, started: parts.timepiece.wall)
+        record.processID = getpid()
+        if resuming == nil { try await parts.catalog.beginRun(record) }
+        var summary = BackupSummary(run: record.id, started: record.started)
         do {
-            for (number, (service, workload)) in jobs.enumerated() {
-                try Task.checkCancellation()
-                let id = WorkloadID(
-                    service: service.name, kind: workload.kind, name: workload.name)
-                report(.began(id, number: number + 1, of: jobs.count))
-                summary.items.append(
-                    try await capture(
-                        workload, id, of: service, run: record.id, tags: tags,
-                        to: Target(session: session, lease: lease, condemned: condemned)))
-            }
+            try await HookRunner(programs: parts.programs, environment: ["DR_RUN": "\(record.id)"])
+                .run(
+                    "before", parts.rules.hooks.before, timeout: parts.rules.hooks.timeout)
+            try await carryOut(services, tags, &record, began, &summary)
         } catch {
-            session.cancel(error)
-            try? await close(session)
-            await lease.end()
-            record.finished = parts.timepiece.wall
-            record.result = Failure(wrapping: error).code
-            record.summary = "ended early"
-            try? await parts.catalog.finishRun(record)
+            await close(&record, Failure(wrapping: error).code, "ended early")
+            await hooksAfter(record, .failed) { report(.hookFailed(nil, $0)) }
             throw error
         }
-        let added = summary.items.compactMap(\.snapshot)
-        if !added.isEmpty {
-            try await ChainKeeping(repository: parts.repository, catalog: parts.catalog)
-                .append(run: record, at: parts.timepiece.wall, added: added)
-        }
-        summary.stored = session.totals.stored
-        try await close(session)
-        await lease.end()
         summary.duration = parts.timepiece.monotonic - began
-        record.finished = parts.timepiece.wall
-        record.result = summary.exitCode
+        await hooksAfter(record, summary.exitCode) {
+            summary.hookFailures.append(BackupSummary.HookFailure(service: nil, failure: $0))
+            report(.hookFailed(nil, $0))
+        }
         let saved = summary.items.count { $0.failure == nil }
-        record.summary = "\(saved) of \(summary.items.count) workloads saved"
-        try await parts.catalog.finishRun(record)
+        await close(
+            &record, summary.exitCode, "\(saved) of \(summary.items.count) workloads saved",
+            measured: summary)
         return summary
     }
 
-    /// Where a run writes to.
-    private struct Target {
-        var session: WriteSession
-        var lease: SessionLease
-        var condemned: Set<PackID>
-    }
-
-    private func close(_ session: WriteSession) async throws {
-        try await BlockingPool.shared.run { session.close() }
-    }
-
-    private func capture(
-        _ workload: WorkloadSpecification, _ id: WorkloadID, of service: Service, run: RunID,
-        tags: [String], to target: Target
-    ) async throws -> BackupSummary.Item {
-        let session = target.session
-        let began = parts.timepiece.monotonic
-        let asOf = parts.timepiece.wall
-        var item = BackupSummary.Item(
-            workload: id, service: service.name, suspicions: [], omissions: [], notes: [],
-            statistics: CaptureStatistics(), duration: .zero)
-        do {
-            let previous = try await parts.catalog.snapshots(SnapshotFilter(workload: id, limit: 1))
-            let before = session.totals.stored
-            let sink = RepositoryCaptureSink(
-                session: session, previous: previous.first,
-                makeReader: { [parts] in
-                    parts.repository.makeReader(index: parts.index, cache: ByteCount(8 << 20))
-                },
-                advance: { [report] in report(.advanced($0)) })
-            var context = parts.context
-            context.report = { [report] in report(.said(id, $0)) }
-            var workload = workload
-            if case .docker(var docker) = workload {
-                docker.excludedMounts += try await parts.dumpedMounts(docker, context)
-                workload = .docker(docker)
-            }
-            let outcome = try await parts.driverFor(workload.kind)
-                .capture(workload, of: service, into: sink, context: context)
-            try await BlockingPool.shared.run { try session.flush() }
-            var snapshot = SnapshotRecord(
-                id: .random(), workload: id, service: service.name, kind: workload.kind,
-                host: parts.host, run: run, asOf: asOf)
-            snapshot.finished = parts.timepiece.wall
-            snapshot.consistency = outcome.consistency
-            snapshot.suspicions = outcome.suspicions
-            snapshot.omissions = unique(outcome.omissions + sink.omissions)
-            snapshot.notes = outcome.notes
-            snapshot.parts = sink.parts
-            snapshot.proof = outcome.proof
-            snapshot.statistics = sink.statistics
-            snapshot.statistics.bytesStored = ByteCount(
-                session.totals.stored.bytes - before.bytes)
-            snapshot.tags = tags
-            snapshot.version = parts.version
-            try await parts.repository.commit(
-                snapshot, session: session, lease: target.lease, index: parts.index,
-                known: target.condemned)
-            try await parts.catalog.record(snapshot: snapshot)
-            item.snapshot = snapshot.id
-            item.consistency = snapshot.consistency
-            item.suspicions = snapshot.suspicions
-            item.omissions = snapshot.omissions
-            item.notes = snapshot.notes
-            item.statistics = snapshot.statistics
-            item.duration = parts.timepiece.monotonic - began
-            report(.saved(snapshot, took: item.duration))
-        } catch is CancellationError {
-            throw CancellationError()
-        } catch {
-            if Task.isCancelled { throw CancellationError() }
-            let failure = Failure(wrapping: error)
-            item.failure = failure
-            item.duration = parts.timepiece.monotonic - began
-            report(.failed(id, failure, took: item.duration))
-            // A store that does not take what it is given fails every workload that follows.
-            if failure.side == .repository || failure.side == .local { throw failure }
+    private func carryOut(
+        _ services: [Service], _ tags: [String], _ record: inout RunRecord, _ began: TimeSpan,
+        _ summary: inout BackupSummary
+    ) async throws {
+        let run = record.id
+        let history = try await NightHistory(of: parts.catalog, before: run)
+        let before = try await parts.catalog.snapshots(SnapshotFilter(run: run))
+        if let cutOff = history.cutOff {
+            report(
+                .remarked(
+                    "the run of \(cutOff.run.started.shortDescription) was cut off: "
+                        + "\(cutOff.saved) of \(cutOff.total) workloads were saved, and are safe"))
         }
-        return item
+        let plan: NightPlan
+        do {
+            plan = try NightPlan(
+                services, rules: parts.rules,
+                facts: NightPlan.Facts(
+                    estimates: history.estimates, dockerHost: parts.context.dockerHost,
+                    done: Set(before.map(\.workload))))
+        } catch {
+            throw Failure(.usage, "\(error)", hint: "look at after: and group: of the services")
+        }
+        try await parts.catalog.recordSteps(
+            plan.captures.map { id, service in
+                StepRecord(
+                    id: id.text, title: "capture \(id)", service: service.name, workload: id)
+            }, of: run)
+        let writing = try await parts.repository.beginWriting(
+            index: parts.index, options: options, host: parts.host,
+            processID: record.processID, timepiece: parts.timepiece,
+            owner: try await SessionOwner.current(parts.catalog))
+        for (pack, reason) in writing.unreadable.sorted(by: { $0.key < $1.key }) {
+            report(.unreadable(pack, reason))
+        }
+        let night = Night(
+            parts: parts, plan: plan, writing: writing, run: run, tags: tags, history: history,
+            began: began, report: report)
+        do {
+            let results = try await night.carryOut()
+            let isCancelled = Task.isCancelled
+            summary.ending =
+                night.fatal ?? (isCancelled ? Failure(.interrupted, "interrupted") : nil)
+            summary.items = NightResults(night: night, results: results, services: services)
+                .items(savedBefore: before)
+            summary.groups = NightResults.groups(night, summary.items)
+            summary.hookFailures = night.hookFailures
+        } catch {
+            await writing.end(error)
+            throw error
+        }
+        await settle(record, writing, &summary)
     }
 
-    /// Without repetitions, in the first order.
-    private func unique(_ texts: [String]) -> [String] {
-        var seen: Set<String> = []
-        return texts.filter { seen.insert($0).inserted }
+    /// Records what was saved, also when the run was cancelled, and ends the session.
+    private func settle(
+        _ record: RunRecord, _ writing: WritingRun, _ summary: inout BackupSummary
+    ) async {
+        let items = summary.items
+        let ending = summary.ending
+        let chain = await Task { [parts] () -> Failure? in
+            let unsaved = items.filter { $0.snapshot == nil }.map { item in
+                var step = StepRecord(
+                    id: item.workload.text, title: "capture \(item.workload)",
+                    service: item.service, workload: item.workload,
+                    state: item.attempts == 0 ? .notExecuted : .failed)
+                step.attempts = item.attempts
+                step.message = item.failure?.description
+                return step
+            }
+            try? await parts.catalog.recordSteps(unsaved, of: record.id)
+            let added = items.compactMap(\.snapshot)
+            guard !added.isEmpty else { return nil }
+            do {
+                try await ChainKeeping(repository: parts.repository, catalog: parts.catalog)
+                    .append(run: record, at: parts.timepiece.wall, added: added)
+                return nil
+            } catch {
+                return Failure(wrapping: error)
+            }
+        }.value
+        summary.stored = writing.session.totals.stored
+        if summary.ending == nil { summary.ending = chain }
+        let end: (any Error)? = ending ?? chain
+        await Task { await writing.end(end) }.value
+    }
+
+    /// The hooks of the whole run that come last.
+    private func hooksAfter(
+        _ record: RunRecord, _ code: ExitCode, failed: (Failure) -> Void
+    ) async {
+        let hooks = parts.rules.hooks
+        let runner = HookRunner(
+            programs: parts.programs,
+            environment: [
+                "DR_RUN": "\(record.id)", "DR_RESULT": code == .done ? "saved" : "failed",
+                "DR_EXIT_CODE": "\(code.rawValue)",
+            ])
+        var todo = [("after", hooks.after)]
+        if code != .done { todo.append(("failed", hooks.failed)) }
+        for (name, words) in todo {
+            let failure = await Task { () -> Failure? in
+                do {
+                    try await runner.run(name, words, timeout: hooks.timeout)
+                    return nil
+                } catch { return Failure(wrapping: error) }
+            }.value
+            if let failure { failed(failure) }
+        }
+    }
+
+    private func close(
+        _ record: inout RunRecord, _ code: ExitCode, _ text: String,
+        measured: BackupSummary? = nil
+    ) async {
+        record.finished = parts.timepiece.wall
+        record.result = code
+        record.summary = text
+        let closed = record
+        let measurements = (measured?.items ?? []).filter { $0.snapshot != nil }.map { item in
+            Measurement(
+                subject: NightHistory.subject, workload: item.workload,
+                bytes: item.statistics.bytesRead, duration: item.duration, at: record.started)
+        }
+        await Task { [parts] in
+            try? await parts.catalog.finishRun(closed, measurements: measurements)
+        }.value
     }
 }

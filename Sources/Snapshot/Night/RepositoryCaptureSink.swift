@@ -56,13 +56,13 @@ final class RepositoryCaptureSink: CaptureSink {
     }
 
     func stream(
-        _ name: String, from descriptor: Int32, attributes: [String: String],
-        observer: (any StreamObserver)?
+        _ name: String, from descriptor: Int32, of content: StreamContent,
+        attributes: [String: String], observer: (any StreamObserver)?
     ) async throws -> UInt64 {
         try await blocking { sink in
             _ = dr_fcntl_int(descriptor, DR_F_SETPIPE_SZ, 1 << 20)
             let writer = sink.session.makeContentWriter()
-            writer.begin()
+            writer.begin(content == .rows ? .fine : .standard)
             var reported: UInt64 = 0
             var total: UInt64 = 0
             while true {
@@ -83,13 +83,13 @@ final class RepositoryCaptureSink: CaptureSink {
                 }
             }
             sink.advance(ByteCount(total - reported))
-            let content = try sink.finish(writer)
+            let stored = try sink.finish(writer)
             sink.keep(
                 SnapshotPart(
-                    name: name, kind: .stream, content: content, bytes: ByteCount(content.length),
+                    name: name, kind: .stream, content: stored, bytes: ByteCount(stored.length),
                     attributes: attributes),
-                read: content.length, new: writer.newBytes)
-            return content.length
+                read: stored.length, new: writer.newBytes)
+            return stored.length
         }
     }
 
@@ -121,6 +121,43 @@ final class RepositoryCaptureSink: CaptureSink {
             return TreeCaptureSummary(
                 files: capture.files, entries: capture.entries, bytes: ByteCount(capture.bytes),
                 omissions: capture.omissions)
+        }
+    }
+
+    func disks(from descriptor: Int32, by reader: any DiskStreamReader) async throws {
+        try await blocking { sink in
+            _ = dr_fcntl_int(descriptor, DR_F_SETPIPE_SZ, 1 << 20)
+            let disks = ArrivingDisks(
+                session: sink.session, cancelled: { try sink.checkCancelled() },
+                advance: sink.advance)
+            try reader.read(descriptor, into: disks)
+            for (part, read, new) in try disks.finish() { sink.keep(part, read: read, new: new) }
+        }
+    }
+
+    func archive(
+        _ name: String, from descriptor: Int32, aside: [String], attributes: [String: String]
+    ) async throws -> ArchiveCaptureSummary {
+        try await blocking { sink in
+            _ = dr_fcntl_int(descriptor, DR_F_SETPIPE_SZ, 1 << 20)
+            let capture = ArchiveCapture(
+                session: sink.session, aside: aside, cancelled: { try sink.checkCancelled() },
+                advance: sink.advance)
+            let content = try capture.capture(descriptor)
+            sink.keep(
+                SnapshotPart(
+                    name: name, kind: .tree, content: content, bytes: ByteCount(capture.bytes),
+                    entries: capture.entries, attributes: attributes),
+                read: capture.bytes, new: capture.bytesNew)
+            sink.state.withLock {
+                $0.statistics.files += capture.files
+                $0.omissions += capture.omissions
+            }
+            return ArchiveCaptureSummary(
+                tree: TreeCaptureSummary(
+                    files: capture.files, entries: capture.entries,
+                    bytes: ByteCount(capture.bytes), omissions: capture.omissions),
+                aside: capture.setAside)
         }
     }
 

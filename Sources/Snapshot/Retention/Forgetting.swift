@@ -1,11 +1,11 @@
-public import Catalog
-import Engine
-import Glibc
 import CLinux
+public import Catalog
+import Glibc
 public import Model
 public import Repository
 
-/// Removes snapshots' records, with a tombstone in this machine's chain first.
+/// Decides which snapshots go, and removes their records, with a tombstone in this machine's chain
+/// first.
 public struct Forgetting: Sendable {
     private let repository: BackupRepository
     private let catalog: Catalog
@@ -19,18 +19,109 @@ public struct Forgetting: Sendable {
         self.version = version
     }
 
-    /// Decides by `policy` for every snapshot that the catalog knows.
-    public func decide(_ policy: RetentionPolicy, now: Timestamp) async throws
-        -> [RetentionDecision]
+    /// What retention comes to.
+    public struct Outcome: Sendable {
+        /// By workload, newest first.
+        public var decisions: [RetentionDecision] = []
+        /// Why less goes than the rules would let go; a person should look at it.
+        public var warnings: [String] = []
+
+        /// What may go.
+        public var forgotten: [SnapshotID] { decisions.filter { !$0.isKept }.map(\.snapshot) }
+    }
+
+    /// Decides for the snapshots that the catalog knows; removes nothing.
+    ///
+    /// - Parameters:
+    ///   - services: Only these; nil for all, also those that are no longer configured.
+    ///   - trustsTimes: A person has looked: times that look wrong hold nothing back, this time and
+    ///     for everything that is there now.
+    ///   - policy: The rules of each service.
+    public func decide(
+        services: Set<ServiceName>? = nil, now: Timestamp, trustsTimes: Bool = false,
+        policy: (ServiceName) -> RetentionPolicy
+    ) async throws -> Outcome {
+        let snapshots = try await catalog.snapshots()
+        let times = try await repository.storeTimes()
+        let candidates = try await candidates(snapshots, times)
+        let names = Set(snapshots.map(\.service)).filter { services?.contains($0) ?? true }
+        var brake = RetentionBrake(now: now, storeNow: times.now, moved: times.moved)
+        brake.confirmed = try await catalog.confirmedTimes()
+        let spans = names.compactMap { policy($0).within }
+        let verdict =
+            trustsTimes
+            ? RetentionBrake.Verdict() : brake.look(at: candidates, within: spans.min())
+        let serviceOf = Dictionary(snapshots.map { ($0.workload, $0.service) }) { first, _ in first
+        }
+        var outcome = Outcome()
+        var isHeldBack = false
+        for (workload, group) in Dictionary(grouping: candidates, by: \.workload)
+            .sorted(by: { $0.key < $1.key })
+        {
+            guard let service = serviceOf[workload], names.contains(service) else { continue }
+            let rules = policy(service)
+            let hold = verdict.everything + [verdict.workloads[workload]].compactMap { $0 }
+            outcome.decisions += rules.decide(
+                group, now: now, doubtful: verdict.doubtful, hold: hold.map { "held: \($0)" })
+            isHeldBack = isHeldBack || rules.isSet
+        }
+        // Where no rule is set nothing would go anyway.
+        if isHeldBack { outcome.warnings = verdict.warnings }
+        return outcome
+    }
+
+    private func candidates(_ snapshots: [SnapshotRecord], _ times: StoreTimes) async throws
+        -> [RetentionCandidate]
     {
         let pinned = try await catalog.snapshots(marked: .pinned)
-        let good = Set(try await catalog.snapshots(SnapshotFilter(onlyGood: true)).map(\.id))
-        let candidates = try await catalog.snapshots().map { snapshot in
-            RetentionCandidate(
+        let drilled = try await catalog.snapshots(marked: .drilled)
+        let accepted = try await catalog.snapshots(marked: .accepted)
+        return snapshots.map { snapshot in
+            var quality = RetentionCandidate.Quality.good
+            if !snapshot.omissions.isEmpty { quality = .partial }
+            if !snapshot.suspicions.isEmpty, !accepted.contains(snapshot.id) {
+                quality = .suspicious
+            }
+            return RetentionCandidate(
                 snapshot: snapshot.id, workload: snapshot.workload, asOf: snapshot.asOf,
-                isGood: good.contains(snapshot.id), isPinned: pinned.contains(snapshot.id))
+                quality: quality, isPinned: pinned.contains(snapshot.id),
+                isDrilled: drilled.contains(snapshot.id),
+                stored: times.stored[snapshot.id])
         }
-        return policy.decide(candidates, now: now)
+    }
+
+    /// Why `snapshots`, named by a person, may not go; empty when they may.
+    ///
+    /// - Parameter force: The last good snapshot of a workload may go too.
+    public func objections(to snapshots: [SnapshotID], force: Bool) async throws -> [String] {
+        let all = try await catalog.snapshots()
+        let candidates = try await candidates(all, StoreTimes())
+        let named = Set(snapshots)
+        var objections: [String] = []
+        for candidate in candidates where named.contains(candidate.snapshot) {
+            if candidate.isPinned {
+                objections.append("snapshot \(candidate.snapshot.short) is pinned")
+            }
+        }
+        guard !force else { return objections }
+        for (workload, group) in Dictionary(grouping: candidates, by: \.workload)
+            .sorted(by: { $0.key < $1.key })
+        {
+            let lastGood = group.filter { $0.quality == .good }.max {
+                ($0.asOf, $0.snapshot) < ($1.asOf, $1.snapshot)
+            }
+            if let lastGood, named.contains(lastGood.snapshot) {
+                objections.append(
+                    "\(lastGood.snapshot.short) is the last good snapshot of \(workload)")
+            }
+        }
+        return objections
+    }
+
+    /// Remembers that a person found all times that are there now to be right.
+    public func confirmTimes(at now: Timestamp) async throws {
+        let times = try await repository.storeTimes()
+        try await catalog.confirmTimes(upTo: max(now, times.now))
     }
 
     /// Removes `snapshots`. Their bytes stay until they are pruned.

@@ -7,28 +7,56 @@ public struct RetentionDecision: Sendable, Hashable, Codable {
     public var asOf: Timestamp
     /// In words, for example `daily 2026-11-21`; empty when it may go.
     public var reasons: [String]
+    /// How good it is, for the words of ``explanation``.
+    public var quality: RetentionCandidate.Quality
 
     public var isKept: Bool { !reasons.isEmpty }
+
+    /// Why it is kept or goes, in one line.
+    public var explanation: String {
+        if isKept { return reasons.joined(separator: ", ") }
+        switch quality {
+        case .good: return "no rule keeps it"
+        case .partial: return "partial, and no rule keeps it"
+        case .suspicious: return "suspicious, followed by better ones, and no rule keeps it"
+        }
+    }
 }
 
 /// What retention needs to know of one snapshot.
 public struct RetentionCandidate: Sendable, Hashable {
+    /// How far a snapshot is to be trusted.
+    public enum Quality: String, Sendable, Codable, CaseIterable {
+        /// Neither suspicious (unless accepted) nor partial.
+        case good
+        /// Something was left out or torn.
+        case partial
+        /// Not plausible, and nobody has accepted it.
+        case suspicious
+    }
+
     public var snapshot: SnapshotID
     public var workload: WorkloadID
     public var asOf: Timestamp
-    /// Neither suspicious (unless accepted) nor partial.
-    public var isGood: Bool
+    public var quality: Quality
     /// A person said that it stays.
     public var isPinned: Bool
+    /// The last drill that passed brought it back.
+    public var isDrilled: Bool
+    /// When the store took its record, by the store's clock; nil when that is not known.
+    public var stored: Timestamp?
 
     public init(
-        snapshot: SnapshotID, workload: WorkloadID, asOf: Timestamp, isGood: Bool, isPinned: Bool
+        snapshot: SnapshotID, workload: WorkloadID, asOf: Timestamp, quality: Quality = .good,
+        isPinned: Bool = false, isDrilled: Bool = false, stored: Timestamp? = nil
     ) {
         self.snapshot = snapshot
         self.workload = workload
         self.asOf = asOf
-        self.isGood = isGood
+        self.quality = quality
         self.isPinned = isPinned
+        self.isDrilled = isDrilled
+        self.stored = stored
     }
 }
 
@@ -38,72 +66,80 @@ extension RetentionPolicy {
         last > 0 || daily > 0 || weekly > 0 || monthly > 0 || yearly > 0 || within != nil
     }
 
-    /// Decides for every snapshot of any number of workloads.
+    /// Decides for every snapshot of one workload.
     ///
-    /// Rules count good snapshots only, newest first, each period by its newest. Kept whatever the
-    /// rules say: pinned ones; the last good one of each workload; and, as long as the newest
-    /// snapshot of a workload is suspicious or partial, everything of that workload that is not older
-    /// than its last good one. Times are compared with `now` or with the newest snapshot, whichever
-    /// is later; a snapshot from the future counts as of `now`.
+    /// Rules count good snapshots, newest first, each period by its newest. A partial one stands in
+    /// where one of the newest periods has no good one; it never takes the place of a good one.
+    /// Kept whatever the rules say: pinned ones; the last good one; everything, while `hold` says
+    /// why, or while the newest snapshot is suspicious and nobody has accepted it. Two snapshots
+    /// with one and the same time stand or fall together.
     ///
-    /// - Returns: A decision for each candidate, by workload, newest first.
-    public func decide(_ candidates: [RetentionCandidate], now: Timestamp) -> [RetentionDecision] {
-        var decisions: [RetentionDecision] = []
-        let groups = Dictionary(grouping: candidates, by: \.workload)
-        for workload in groups.keys.sorted() {
-            let newestFirst = (groups[workload] ?? []).sorted {
-                ($0.asOf, $0.snapshot) > ($1.asOf, $1.snapshot)
-            }
-            decisions += decide(workload, newestFirst, now: now)
-        }
-        return decisions
-    }
-
-    private func decide(
-        _ workload: WorkloadID, _ newestFirst: [RetentionCandidate], now: Timestamp
+    /// - Parameters:
+    ///   - doubtful: Snapshots whose times are not to be believed, and why: they are kept and take
+    ///     no other's place.
+    ///   - hold: Why nothing of this workload may go now.
+    /// - Returns: A decision for each candidate, newest first.
+    public func decide(
+        _ candidates: [RetentionCandidate], now: Timestamp,
+        doubtful: [SnapshotID: String] = [:], hold: [String] = []
     ) -> [RetentionDecision] {
+        let newestFirst = candidates.sorted { ($0.asOf, $0.snapshot) > ($1.asOf, $1.snapshot) }
         var reasons: [SnapshotID: [String]] = [:]
         func keep(_ candidate: RetentionCandidate, _ reason: String) {
-            reasons[candidate.snapshot, default: []].append(reason)
+            let isPartial = candidate.quality == .partial
+            reasons[candidate.snapshot, default: []].append(
+                reason + (isPartial ? " (partial)" : ""))
         }
-        let good = newestFirst.filter(\.isGood)
-        for candidate in newestFirst {
-            if !isSet { keep(candidate, "no retention is configured") }
-            if candidate.isPinned { keep(candidate, "pinned") }
-        }
-        if let last = good.first { keep(last, "last good one") }
-        if let newest = newestFirst.first, !newest.isGood {
-            let limit = good.first?.asOf ?? newestFirst[newestFirst.count - 1].asOf
-            for candidate in newestFirst where candidate.asOf >= limit {
-                keep(candidate, "the newest one is not good")
-            }
+        let believed = newestFirst.filter { doubtful[$0.snapshot] == nil }
+        let usable = believed.filter { $0.quality != .suspicious }
+        let good = usable.filter { $0.quality == .good }
+        if let lastGood = good.first ?? newestFirst.first(where: { $0.quality == .good }) {
+            reasons[lastGood.snapshot] = ["last good snapshot of \(lastGood.workload)"]
         }
         for candidate in good.prefix(last) { keep(candidate, "last \(last)") }
+        for candidate in usable.prefix(last) where candidate.quality == .partial {
+            keep(candidate, "last \(last)")
+        }
         if let within {
-            let newest = max(now, newestFirst.first?.asOf ?? now)
-            for candidate in good where newest - candidate.asOf <= within {
+            let newest = max(now, believed.first?.asOf ?? now)
+            for candidate in believed where newest - candidate.asOf <= within {
                 keep(candidate, "within \(within)")
             }
         }
-        for rule in periods {
-            var seen: Set<String> = []
-            for candidate in good {
-                let period = rule.name(candidate.asOf)
-                guard seen.count < rule.count || seen.contains(period) else { break }
-                if seen.insert(period).inserted { keep(candidate, "\(rule.label) \(period)") }
+        for rule in periods { rule.apply(to: usable) { keep($0, $1) } }
+        keepTies(newestFirst, &reasons)
+        let newest = believed.first
+        for candidate in newestFirst {
+            if !isSet { keep(candidate, "no retention is configured") }
+            if candidate.isPinned { keep(candidate, "pinned") }
+            if candidate.isDrilled { keep(candidate, "the last that passed a drill") }
+            if let doubt = doubtful[candidate.snapshot] { keep(candidate, doubt) }
+            for reason in hold { reasons[candidate.snapshot, default: []].append(reason) }
+            if let newest, newest.quality == .suspicious {
+                reasons[candidate.snapshot, default: []].append(
+                    "held: the newest one, \(newest.snapshot.short), is suspicious")
             }
         }
         return newestFirst.map {
             RetentionDecision(
-                snapshot: $0.snapshot, workload: workload, asOf: $0.asOf,
-                reasons: reasons[$0.snapshot] ?? [])
+                snapshot: $0.snapshot, workload: $0.workload, asOf: $0.asOf,
+                reasons: reasons[$0.snapshot] ?? [], quality: $0.quality)
         }
     }
 
-    private struct PeriodRule {
-        var label: String
-        var count: Int
-        var name: (Timestamp) -> String
+    /// A clock that stands still gives many snapshots one time: nothing tells which is the newest.
+    private func keepTies(
+        _ newestFirst: [RetentionCandidate], _ reasons: inout [SnapshotID: [String]]
+    ) {
+        var kept: [Timestamp: SnapshotID] = [:]
+        for candidate in newestFirst where reasons[candidate.snapshot] != nil {
+            kept[candidate.asOf] = candidate.snapshot
+        }
+        for candidate in newestFirst where reasons[candidate.snapshot] == nil {
+            if let twin = kept[candidate.asOf] {
+                reasons[candidate.snapshot] = ["the same time as \(twin.short)"]
+            }
+        }
     }
 
     private var periods: [PeriodRule] {
@@ -126,5 +162,36 @@ extension RetentionPolicy {
         let first = Timestamp.days(year: year, month: 1, day: 1)
         let number = (thursday - first) / 7 + 1
         return "\(year)-W\(number < 10 ? "0" : "")\(number)"
+    }
+}
+
+/// Keeps one snapshot a day, week, month or year, for so many of them.
+private struct PeriodRule {
+    var label: String
+    var count: Int
+    var name: (Timestamp) -> String
+
+    /// - Parameter newestFirst: Good and partial snapshots.
+    func apply(
+        to newestFirst: [RetentionCandidate], keep: (RetentionCandidate, String) -> Void
+    ) {
+        var order: [String] = []
+        var best: [String: RetentionCandidate] = [:]
+        for candidate in newestFirst {
+            let period = name(candidate.asOf)
+            if let known = best[period] {
+                if known.quality == .partial, candidate.quality == .good {
+                    best[period] = candidate
+                }
+            } else {
+                order.append(period)
+                best[period] = candidate
+            }
+        }
+        let withGood = order.filter { best[$0]?.quality == .good }.prefix(count)
+        let withPartial = order.prefix(count).filter { best[$0]?.quality == .partial }
+        for period in withGood + withPartial {
+            if let candidate = best[period] { keep(candidate, "\(label) \(period)") }
+        }
     }
 }

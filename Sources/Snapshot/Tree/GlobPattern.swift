@@ -25,8 +25,9 @@ public struct GlobPattern: Sendable, Hashable {
         let slash = UInt8(ascii: "/")
         var pattern = pattern
         var text = text
-        // Where to go on when the last star must take one byte more.
-        var retry: (pattern: ArraySlice<UInt8>, text: ArraySlice<UInt8>, crosses: Bool)?
+        // Where to go on when the last `*`, or else the last `**`, must take one byte more.
+        var inner: (pattern: ArraySlice<UInt8>, text: ArraySlice<UInt8>)?
+        var outer: (pattern: ArraySlice<UInt8>, text: ArraySlice<UInt8>)?
         while true {
             if let symbol = pattern.first {
                 if symbol == UInt8(ascii: "*") {
@@ -36,7 +37,12 @@ public struct GlobPattern: Sendable, Hashable {
                     if crosses, pattern.first == slash, match(pattern.dropFirst(), text) {
                         return true
                     }
-                    retry = (pattern, text, crosses)
+                    if crosses {
+                        outer = (pattern, text)
+                        inner = nil
+                    } else {
+                        inner = (pattern, text)
+                    }
                     continue
                 }
                 if let byte = text.first, let rest = step(pattern, byte) {
@@ -47,11 +53,16 @@ public struct GlobPattern: Sendable, Hashable {
             } else if text.isEmpty {
                 return true
             }
-            guard let last = retry, let byte = last.text.first, last.crosses || byte != slash
-            else { return false }
-            retry = (last.pattern, last.text.dropFirst(), last.crosses)
-            pattern = last.pattern
-            text = last.text.dropFirst()
+            if let last = inner, let byte = last.text.first, byte != slash {
+                inner = (last.pattern, last.text.dropFirst())
+                (pattern, text) = (last.pattern, last.text.dropFirst())
+            } else if let last = outer, !last.text.isEmpty {
+                inner = nil
+                outer = (last.pattern, last.text.dropFirst())
+                (pattern, text) = (last.pattern, last.text.dropFirst())
+            } else {
+                return false
+            }
         }
     }
 

@@ -80,7 +80,7 @@ final class TreeCapture {
     ///
     /// - Returns: The content of the entry list.
     func capture(_ path: String) throws -> ContentReference {
-        rootPath = Array(path.utf8)
+        rootPath = Array((options.name ?? path).utf8)
         let root = dr_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
         guard root >= 0 else {
             throw SystemError.last("open", path).failure(side: .source)

@@ -14,9 +14,16 @@ public struct CommandDriver: WorkloadDriver {
     private struct Words: Codable {
         var capture: [String]
         var restore: [String]?
+        /// The machine on which both run; nil for the one that runs `dr`.
+        var host: String?
+
+        /// A program, for people.
+        func shown(_ program: String) -> String {
+            "command \(printable(program.utf8))" + (host.map { " on \($0)" } ?? "")
+        }
     }
 
-    /// - Parameter programs: Where the programs run.
+    /// - Parameter programs: Where the programs run that name no machine.
     public init(programs: any ProgramRunner = LocalPrograms()) { self.programs = programs }
 
     public func capture(
@@ -26,16 +33,18 @@ public struct CommandDriver: WorkloadDriver {
         guard case .command(let command) = workload, let program = command.capture.first else {
             throw Failure(.usage, "service \(service.name): no command to capture")
         }
-        let words = Words(capture: command.capture, restore: command.restore)
+        let words = Words(
+            capture: command.capture, restore: command.restore, host: command.host)
         try await sink.document(Self.document, try StableJSON.encode(words), attributes: [:])
-        let (bytes, result) = try await ProgramStreams(programs: programs).capture(
+        let (bytes, result) = try await ProgramStreams(programs: runner(on: words.host)).capture(
             ProgramCall(command.capture), into: sink, as: Self.part)
         guard result.succeeded else {
-            throw result.failure("command \(printable(program.utf8))", side: .source)
+            throw result.failure(
+                words.shown(program), side: .source, hint: "run it by hand and see what it says")
         }
         guard bytes > 0 || service.allowEmpty else {
             throw Failure(
-                .failed, "command \(printable(program.utf8)) wrote nothing",
+                .failed, "\(words.shown(program)) wrote nothing",
                 hint: "set allow_empty: true if that is as it should be", side: .source)
         }
         // What the output is worth only its program knows.
@@ -47,6 +56,7 @@ public struct CommandDriver: WorkloadDriver {
     ) async throws -> [ReplayStep] {
         let bytes = source.snapshot.part(Self.part)?.bytes ?? ByteCount(0)
         return switch target {
+        case .place: []
         case .here:
             [
                 ReplayStep(
@@ -62,11 +72,19 @@ public struct CommandDriver: WorkloadDriver {
         }
     }
 
+    public func omissions(
+        from source: any ReplaySource, service: Service, target: ReplayTarget
+    ) async throws -> [String] {
+        guard let place = target.place else { return [] }
+        return ["its restore command writes to this machine, not to \(place.name)"]
+    }
+
     public func preflight(
         _ steps: [ReplayStep], from source: any ReplaySource, service: Service,
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> [PreflightFinding] {
         switch target {
+        case .place: return []
         case .here:
             guard try await words(source, service).restore?.isEmpty == false else {
                 return [
@@ -79,7 +97,9 @@ public struct CommandDriver: WorkloadDriver {
         case .directory(let directory):
             let path = file(source, directory)
             guard access(path, F_OK) == 0 else { return [] }
-            return [PreflightFinding(.conflict, "\(printable(path.utf8)) exists")]
+            return [
+                PreflightFinding(.conflict, "\(printable(path.utf8)) exists", name: "path\(path)")
+            ]
         }
     }
 
@@ -88,22 +108,29 @@ public struct CommandDriver: WorkloadDriver {
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> ReplayOutcome {
         switch target {
-        case .here:
-            guard let restore = try await words(source, service).restore,
-                let program = restore.first
-            else { throw Failure(.usage, "service \(service.name): no restore command") }
-            let (bytes, result) = try await ProgramStreams(programs: programs).replay(
-                Self.part, from: source, into: ProgramCall(restore))
+        case .here, .place:
+            let words = try await words(source, service)
+            guard let restore = words.restore, let program = restore.first else {
+                throw Failure(.usage, "service \(service.name): no restore command")
+            }
+            let (bytes, result) = try await ProgramStreams(programs: runner(on: words.host))
+                .replay(Self.part, from: source, into: ProgramCall(restore))
             guard result.succeeded else {
-                throw result.failure(
-                    "restore command \(printable(program.utf8))", side: .target)
+                throw result.failure("restore \(words.shown(program))", side: .target)
             }
             return ReplayOutcome(bytes: ByteCount(bytes))
         case .directory(let directory):
-            let bytes = try await ReplayedFile(path: file(source, directory)).write(
-                Self.part, from: source, replace: context.replace)
+            let path = file(source, directory)
+            let bytes = try await ReplayedFile(path: path).write(
+                Self.part, from: source, replace: context.replace,
+                claim: context.claim("path\(path)"))
             return ReplayOutcome(bytes: ByteCount(bytes))
         }
+    }
+
+    private func runner(on host: String?) throws -> any ProgramRunner {
+        guard let host else { return programs }
+        return SSHPrograms(on: try SSHDestination(address: host), local: programs)
     }
 
     /// The restore words of the configuration, or else those of the night.
@@ -112,7 +139,8 @@ public struct CommandDriver: WorkloadDriver {
         where WorkloadID(service: service.name, kind: .command, name: command.name)
             == source.snapshot.workload && command.restore != nil
         {
-            return Words(capture: command.capture, restore: command.restore)
+            return Words(
+                capture: command.capture, restore: command.restore, host: command.host)
         }
         return try StableJSON.decode(Words.self, from: try await source.document(Self.document))
     }

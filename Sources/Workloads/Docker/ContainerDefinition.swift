@@ -98,6 +98,18 @@ struct ComposeLabels {
     var project: String? { labels["com.docker.compose.project"] }
     var service: String? { labels["com.docker.compose.service"] }
 
+    /// The files that the project was made from, as Compose names them: absolute, or seen from its
+    /// working directory.
+    var files: [String] {
+        let keys = ["config_files", "environment_file"].map { "com.docker.compose.project.\($0)" }
+        var names = keys.flatMap { labels[$0]?.split(separator: ",").map(String.init) ?? [] }
+        guard let directory = labels["com.docker.compose.project.working_dir"],
+            directory.hasPrefix("/")
+        else { return names.filter { $0.hasPrefix("/") } }
+        if !names.isEmpty { names.append(".env") }
+        return names.map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
+    }
+
     enum Condition: String {
         case started = "service_started"
         case healthy = "service_healthy"

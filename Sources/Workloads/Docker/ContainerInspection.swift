@@ -1,3 +1,5 @@
+public import Model
+
 /// What the Engine says of one container.
 public struct ContainerInspection: Sendable, Hashable {
     /// The whole answer.
@@ -37,6 +39,10 @@ public struct ContainerInspection: Sendable, Hashable {
     public var isPaused: Bool { json["State"]["Paused"].bool ?? false }
     public var isRestarting: Bool { json["State"]["Restarting"].bool ?? false }
     public var exitCode: Int64 { json["State"]["ExitCode"].integer ?? 0 }
+    /// When it ended last; nil when it never did.
+    public var finishedAt: Timestamp? {
+        json["State"]["FinishedAt"].string.flatMap { Timestamp(rfc3339: $0) }
+    }
     /// `starting`, `healthy`, `unhealthy`; nil without a health check.
     public var health: String? {
         guard let status = json["State"]["Health"]["Status"].string, status != "none" else {

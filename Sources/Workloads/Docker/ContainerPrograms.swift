@@ -23,13 +23,18 @@ public struct ContainerPrograms: ProgramRunner {
         let deadline = call.timeout.map { ContinuousClock.now + $0.duration }
         let exec = try await create(call)
         do {
-            let pumped = try await pump(call, exec: exec, deadline: deadline)
-            let status = try await exitCode(of: exec, deadline: deadline)
+            let (pumped, status) = try await watched { [self] seen in
+                let pumped = try await pump(call, exec: exec, deadline: deadline, seen: seen)
+                return (pumped, try await exitCode(of: exec, deadline: deadline))
+            }
             if status == 126 || status == 127, let reason = pumped.refusal {
                 throw Failure(
                     .failed, "\(program) could not be started in container \(container)",
                     cause: reason, side: .source)
             }
+            // Who was killed says nothing of why.
+            let isKilled = [128 + SIGKILL, 128 + SIGTERM].contains(status)
+            if isKilled, try await !isStillUp() { throw gone }
             return ProgramResult(
                 status: status, output: pumped.output, errorText: pumped.errorText)
         } catch {
@@ -72,14 +77,16 @@ public struct ContainerPrograms: ProgramRunner {
 
     /// Starts the program and carries its bytes until the Engine closes the stream.
     private func pump(
-        _ call: ProgramCall, exec: String, deadline: ContinuousClock.Instant?
+        _ call: ProgramCall, exec: String, deadline: ContinuousClock.Instant?,
+        seen: StreamProgress
     ) async throws -> Pumped {
         let interrupt = try Interrupt()
         let engine = engine
         return try await onThread(name: "dr-exec", interrupt: interrupt) {
             let connection = try DockerConnection(socket: engine.socket)
             let stream = ExecStream(
-                connection: connection, interrupt: interrupt, deadline: deadline)
+                connection: connection, interrupt: interrupt, deadline: deadline,
+                progress: seen)
             let early = try stream.start(exec: exec, engine: engine)
             let feeding = try call.input.map { input in
                 try Feeding(connection, from: input, onFailure: interrupt)
@@ -95,6 +102,63 @@ public struct ContainerPrograms: ProgramRunner {
                 feeding?.stop()
                 throw feeding?.failure ?? error
             }
+        }
+    }
+
+    /// Ends `body` soon after the container has ended: the Engine may keep the stream open long after.
+    private func watched<Value: Sendable>(
+        _ body: @escaping @Sendable (StreamProgress) async throws -> Value
+    ) async throws -> Value {
+        let seen = StreamProgress()
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
+            group.addTask { try await body(seen) }
+            group.addTask {
+                try await untilGone(seen)
+                throw gone
+            }
+            defer { group.cancelAll() }
+            while let ended = try await group.next() {
+                if let ended { return ended }
+            }
+            throw CancellationError()
+        }
+    }
+
+    /// Whether the container goes on: its programs end a moment before it does.
+    private func isStillUp() async throws -> Bool {
+        for _ in 0..<10 {
+            let state = try await engine.find(container: container)
+            guard state?.isRunning ?? false else { return false }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return true
+    }
+
+    private var gone: Failure {
+        Failure(
+            .failed, "container \(container) was stopped or removed while a program ran in it",
+            hint: "run it again when the container is up", side: .source, isTransient: true)
+    }
+
+    /// Returns when the container does not run any more and nothing has come for a while.
+    private func untilGone(_ seen: StreamProgress) async throws {
+        var quiet = 0
+        var last = -1
+        while quiet < 3 {
+            try await Task.sleep(for: .seconds(1))
+            let count = seen.count
+            defer { last = count }
+            // While bytes come, nobody need be asked.
+            guard count == last else {
+                quiet = 0
+                continue
+            }
+            // An Engine that does not answer says nothing about the container.
+            guard let state = try? await engine.find(container: container) else {
+                quiet += (try? await engine.info()) == nil ? 0 : 1
+                continue
+            }
+            quiet = state.isRunning ? 0 : quiet + 1
         }
     }
 
@@ -120,6 +184,13 @@ public struct ContainerPrograms: ProgramRunner {
             pause = min(pause * 2, .milliseconds(250))
         }
     }
+}
+
+/// How often bytes have come; told by the reading thread.
+final class StreamProgress: Sendable {
+    private let reads = Atomic<Int>(0)
+    var count: Int { reads.load(ordering: .relaxed) }
+    func advance() { reads.add(1, ordering: .relaxed) }
 }
 
 /// Feeds standard input on a thread of its own, until told to stop.

@@ -8,93 +8,70 @@ struct DirectoryReplay {
     let source: any ReplaySource
     /// The target's directory.
     let directory: String
-    /// Devices, setuid bits and privileged attributes come back too.
-    var privilegedMetadata = false
+    /// Nil where nothing is written.
+    var context: WorkloadContext?
 
     private static let prefix = "write:"
 
-    /// Where this workload's parts go.
-    private var place: String {
-        let text = source.snapshot.workload.text
-        let name = text.firstIndex(of: ":").map { text[text.index(after: $0)...] } ?? text[...]
-        return "\(directory)/\(name.replacing("/", with: "_"))"
-    }
-
-    func steps() -> [ReplayStep] {
-        source.snapshot.parts.map { part in
-            ReplayStep(
-                id: Self.prefix + part.name, title: "write \(part.name)", bytes: part.bytes,
-                phase: .data, makes: ["file\(place)/\(part.name)"])
+    func steps() throws -> [ReplayStep] {
+        try source.snapshot.parts.map { part in
+            let path = try path(of: part)
+            return ReplayStep(
+                id: Self.prefix + part.name, title: "write \(printable(path.utf8))",
+                bytes: part.bytes, phase: .data, makes: ["path\(path)"])
         }
     }
 
     func findings() throws -> [PreflightFinding] {
         try source.snapshot.parts.compactMap { part in
             let path = try path(of: part)
-            guard try PlaceState.of(path) == .taken else { return nil }
-            return PreflightFinding(.conflict, "\(path) exists already")
+            let state: PlaceState
+            do throws(SystemError) {
+                state = try PlaceState.of(path)
+            } catch { throw error.failure(side: .target) }
+            guard state == .taken else { return nil }
+            return PreflightFinding(
+                .conflict, "\(printable(path.utf8)) exists already", name: "path\(path)")
         }
     }
 
     func perform(_ step: ReplayStep) async throws -> ReplayOutcome {
         let name = String(step.id.dropFirst(Self.prefix.count))
         guard step.id.hasPrefix(Self.prefix), let part = source.snapshot.part(name) else {
-            throw Failure(.failed, "no step of this snapshot: \(step.id)")
+            throw Failure(.failed, "no step of this snapshot: \(printable(step.id.utf8))")
         }
         let path = try path(of: part)
+        let claim = context?.claim("path\(path)") ?? .unrecorded
+        let replace = context?.replace ?? false
         switch part.kind {
         case .document:
             let bytes = try await source.document(name)
-            try await BlockingPool.shared.run {
-                do {
-                    try FileSystem().makeDirectories(Self.parent(of: path), mode: 0o755)
-                    try FileSystem().writeDurably(bytes, to: path)
-                } catch let error as SystemError { throw error.failure(side: .target) }
-            }
+            try await ReplayedFile(path: path).write(
+                bytes, mode: 0o644, replace: replace, claim: claim)
             return ReplayOutcome(bytes: ByteCount(UInt64(bytes.count)))
         case .tree:
             let options = TreeReplayOptions(
-                privilegedMetadata: privilegedMetadata, owners: geteuid() == 0)
-            let summary = try await StagedTree(source: source, part: name, path: path)
-                .replay(options)
+                privilegedMetadata: context?.privilegedMetadata ?? false, owners: geteuid() == 0)
+            let (summary, aside) = try await RestoredTree(path: path).replay(
+                name, from: source, options: options, replace: replace, claim: claim)
+            var notes = summary.dropped.map { "\(name): \($0)" }
+            if let aside { notes.append("what was there is now \(printable(aside.utf8))") }
             return ReplayOutcome(
-                bytes: summary.bytes, notes: summary.dropped.map { "\(name): \($0)" },
+                bytes: summary.bytes, notes: notes,
                 problems: summary.problems.map { "\(name): \($0)" })
         default:
-            return ReplayOutcome(bytes: ByteCount(try await write(name, to: path)))
+            let count = try await ReplayedFile(path: path).write(
+                name, from: source, mode: 0o644, replace: replace, claim: claim)
+            return ReplayOutcome(bytes: ByteCount(count))
         }
-    }
-
-    private func write(_ part: String, to path: String) async throws -> UInt64 {
-        let incomplete = path + ".dr-incomplete"
-        let descriptor = try await BlockingPool.shared.run { () throws -> Int32 in
-            do {
-                try FileSystem().makeDirectories(Self.parent(of: path), mode: 0o755)
-                return try FileSystem().open(
-                    incomplete, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
-            } catch let error as SystemError { throw error.failure(side: .target) }
-        }
-        defer { close(descriptor) }
-        let count = try await source.stream(part, to: descriptor)
-        try await BlockingPool.shared.run {
-            do {
-                try FileSystem().synchronize(descriptor, path: incomplete)
-                try FileSystem().rename(incomplete, to: path)
-                try FileSystem().synchronizeDirectory(Self.parent(of: path))
-            } catch let error as SystemError { throw error.failure(side: .target) }
-        }
-        return count
     }
 
     private func path(of part: SnapshotPart) throws -> String {
         let components = part.name.split(separator: "/", omittingEmptySubsequences: false)
         guard !components.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) else {
-            throw Failure(.failed, "a part's name leads out of the directory: \(part.name)")
+            throw Failure(
+                .failed, "a part's name leads out of the directory: \(printable(part.name.utf8))")
         }
-        return "\(place)/\(part.name)"
-    }
-
-    private static func parent(of path: String) -> String {
-        String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        return ReplayDirectory.path(directory, for: source.snapshot) + "/\(part.name)"
     }
 }

@@ -7,31 +7,52 @@ struct DockerCapture {
     let specification: DockerSpecification
     let service: Service
     let sink: any CaptureSink
+    /// Containers that are at rest already.
+    var held = HeldContainers()
+    var journal: (any RestJournal)?
     let report: @Sendable (String) -> Void
 
     func run() async throws -> CaptureOutcome {
-        var surveyor = try await DockerSurveyor(engine: engine, specification: specification)
+        var surveyor = try await DockerSurveyor(
+            engine: engine, specification: specification, held: held)
         let survey = try await surveyor.run()
+        let files = surveyor.files
         try await putDocuments(survey)
 
-        let others = try await otherWriters(survey)
+        let others = try await Self.otherWriters(survey, engine, held)
         let subjects =
             if case .volume = specification.subject { others } else { survey.containers }
         let rest = ContainersAtRest(
             engine: engine, mode: survey.hasData ? service.consistency : .live,
-            containers: Self.dependentsFirst(subjects), report: report)
-        let trees = try await rest.during { try await putTrees(survey) }
+            containers: Self.dependentsFirst(subjects.filter { !held.contains($0) }),
+            journal: journal, report: report)
+        let trees = try await rest.during {
+            try await putTrees(survey, files)
+        }
 
+        for (number, file) in survey.composeFiles.enumerated() {
+            _ = try await files.reading(file.resolved, isFile: true) {
+                try await sink.tree(
+                    "compose/\(number + 1)", at: $0, options: $1,
+                    attributes: place(file.path, "file"))
+            }
+        }
         for image in survey.images { try await putImage(image) }
         try await confirm(survey)
 
         var outcome = CaptureOutcome(
-            consistency: consistency(survey, subjects, isClean: trees.isClean))
+            consistency: consistency(survey, subjects, isClean: trees.isClean && held.isClean))
         outcome.notes = survey.notes
         outcome.omissions = survey.omissions + trees.value.omissions
         outcome.proof.files = trees.value.files
-        if case .volume = specification.subject { return outcome }
-        let writers = others.map(\.name)
+        if case .volume(let name) = specification.subject {
+            if !service.allowEmpty {
+                outcome.suspicions += try await doubts(name, survey, trees.value)
+            }
+            return outcome
+        }
+        // One that is at rest for the same group writes nothing now.
+        let writers = others.filter { !held.contains($0) }.map(\.name)
         if !writers.isEmpty {
             outcome.notes.append(
                 "also written to by containers that do not belong to this: "
@@ -63,30 +84,60 @@ struct DockerCapture {
         }
     }
 
+    /// What a part says of where it was, and on which machine, where that is not this one.
+    private func place(_ path: String, _ kind: String? = nil) -> [String: String] {
+        var attributes = ["path": path]
+        attributes["kind"] = kind
+        attributes[MachineFiles.hostKey] = engine.isRemote ? "\(engine.address)" : nil
+        return attributes
+    }
+
     private struct Trees: Sendable {
         var files: [String: UInt64] = [:]
         var omissions: [String] = []
     }
 
-    private func putTrees(_ survey: DockerSurvey) async throws -> Trees {
+    private func putTrees(_ survey: DockerSurvey, _ files: MachineFiles) async throws -> Trees {
         var trees = Trees()
         for volume in survey.volumes {
             guard let path = volume.path, let part = volume.definition.part else { continue }
-            let summary = try await sink.tree(
-                part, at: path, options: TreeCaptureOptions(),
-                attributes: ["volume": volume.definition.name, "path": path])
+            var attributes = place(path)
+            attributes["volume"] = volume.definition.name
+            let (summary, more) = try await files.reading(path, isFile: false) {
+                [attributes] in
+                try await sink.tree(part, at: $0, options: $1, attributes: attributes)
+            }
             trees.files[part] = summary.files
+            trees.omissions += more.map { "volume \(volume.definition.name): \($0)" }
             trees.omissions += summary.omissions.map { "volume \(volume.definition.name): \($0)" }
         }
         for bind in survey.binds {
             let kind = bind.kind == .directory ? "directory" : "file"
-            let summary = try await sink.tree(
-                bind.part, at: bind.resolved, options: bind.options,
-                attributes: ["path": bind.path, "kind": kind])
+            let (summary, more) = try await files.reading(
+                bind.resolved, isFile: bind.kind == .file, bind.options
+            ) {
+                try await sink.tree(
+                    bind.part, at: $0, options: $1, attributes: place(bind.path, kind))
+            }
             trees.files[bind.part] = summary.files
+            trees.omissions += more.map { "\(bind.path): \($0)" }
             trees.omissions += summary.omissions.map { "\(bind.path): \($0)" }
         }
         return trees
+    }
+
+    /// A volume that was named and holds nothing: most likely another one was meant.
+    private func doubts(
+        _ name: String, _ survey: DockerSurvey, _ trees: Trees
+    ) async throws -> [String] {
+        guard let volume = survey.volumes.first, volume.path != nil,
+            let part = volume.definition.part, trees.files[part] == 0
+        else { return [] }
+        let others = try await engine.volumes().map(\.name).filter { $0.hasSuffix("_\(name)") }
+        let near = others.sorted().prefix(3).joined(separator: ", ")
+        return [
+            "volume \(name) holds no files" + (near.isEmpty ? "" : "; there is \(near) too")
+        ]
     }
 
     private func putImage(_ image: DockerSurvey.Image) async throws {
@@ -101,8 +152,8 @@ struct DockerCapture {
             group.addTask {
                 defer { pipe.closeReader() }
                 _ = try await sink.stream(
-                    image.part, from: pipe.reader, attributes: ["image": image.name],
-                    observer: end)
+                    image.part, from: pipe.reader, of: .anything,
+                    attributes: ["image": image.name], observer: end)
             }
             for try await _ in group {}
         }
@@ -133,8 +184,19 @@ struct DockerCapture {
         }
     }
 
+    /// The containers whose rest makes a capture consistent.
+    static func subjects(
+        of survey: DockerSurvey, _ specification: DockerSpecification, _ engine: DockerEngine,
+        held: HeldContainers = HeldContainers()
+    ) async throws -> [ContainerInspection] {
+        guard case .volume = specification.subject else { return survey.containers }
+        return try await otherWriters(survey, engine, held)
+    }
+
     /// Running containers that are not of the capture and may write to its volumes.
-    private func otherWriters(_ survey: DockerSurvey) async throws -> [ContainerInspection] {
+    private static func otherWriters(
+        _ survey: DockerSurvey, _ engine: DockerEngine, _ held: HeldContainers
+    ) async throws -> [ContainerInspection] {
         var others: [String: ContainerInspection] = [:]
         let own = Set(survey.containers.map(\.id))
         for volume in survey.volumes where volume.path != nil {
@@ -142,7 +204,7 @@ struct DockerCapture {
             for user in try await engine.containers(filters: ["volume": [name]])
             where !own.contains(user.id) && others[user.id] == nil {
                 // It may have gone since.
-                guard let container = try await engine.find(container: user.id),
+                guard let container = held.replace(try await engine.find(container: user.id)),
                     container.isRunning, !container.isPaused,
                     container.mounts.contains(where: { $0.name == name && $0.isWritable })
                 else { continue }

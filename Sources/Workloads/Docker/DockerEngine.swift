@@ -11,6 +11,8 @@ public struct DockerEngine: Sendable {
     public let version: DockerAPIVersion
     /// The path of the unix socket that is spoken to.
     let socket: String
+    /// Its files are those of another machine.
+    var isRemote: Bool { if case .ssh = address { true } else { false } }
     private let http: HTTPClient
 
     /// Asks the Engine which versions it speaks.
@@ -20,10 +22,20 @@ public struct DockerEngine: Sendable {
     public static func connect(
         address: DockerAddress, http: HTTPClient = HTTPClient()
     ) async throws -> DockerEngine {
-        guard case .unix(let socket) = address else {
+        let socket: String
+        switch address {
+        case .unix(let path): socket = path
+        case .ssh(let host):
+            guard let destination = try address.destination else {
+                throw Failure(.usage, "not a machine to reach by ssh: \(host)")
+            }
+            socket = try await SSHTunnels.shared.tunnel(
+                to: destination, remote: address.remoteSocket
+            ).socket
+        case .tcp:
             throw Failure(
-                .usage, "the Docker Engine \(address) is on another machine",
-                hint: "run dr there: only Engines on unix sockets are supported so far")
+                .usage, "the Docker Engine \(address) would be spoken to in the open",
+                hint: "reach it as ssh://user@host")
         }
         var engine = DockerEngine(
             address: address, version: .oldest, socket: socket, http: http)
@@ -104,10 +116,16 @@ public struct DockerEngine: Sendable {
     /// What the Engine said instead of doing it.
     func refusal(_ answer: HTTPResponse) -> Failure {
         let said = (try? JSONValue(parsing: answer.body))?["message"].string ?? answer.text
+        let isEnding = answer.status == 500 && Self.lastWords.contains(where: said.contains)
         return Failure(
             .failed, "docker: \(printable(said.utf8.prefix(2000)))", side: .source,
-            isTransient: answer.status == 503)
+            isTransient: answer.status == 503 || isEnding)
     }
+
+    /// What an Engine answers that is about to end, or has lost its containerd: soon there is another.
+    private static let lastWords = [
+        "database not open", "transport is closing", "context canceled", "shutting down",
+    ]
 
     private func lost(_ error: any Error) -> any Error {
         guard let failure = error as? Failure, failure.isTransient else { return error }

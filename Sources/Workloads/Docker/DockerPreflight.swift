@@ -1,24 +1,37 @@
-import CLinux
-import Engine
-import Glibc
 import Model
 
 /// Looks for everything that stands in the way of a replay, and changes nothing.
 struct DockerPreflight {
     let engine: DockerEngine
     let snapshot: DockerSnapshot
+    let target: ReplayTarget
     let information: EngineInformation
     /// Every container on the Engine, as it is now.
     private let existing: [ContainerSummary]
     /// The names that the replay makes anew: what they hold would be free by then.
     private let replaced: Set<String>
+    /// Everything that the plan makes.
+    private let planned: Set<String>
+    private let replace: Bool
+    /// Those of the Engine's machine.
+    private let files: MachineFiles
 
-    init(engine: DockerEngine, snapshot: DockerSnapshot) async throws {
+    init(
+        engine: DockerEngine, snapshot: DockerSnapshot, target: ReplayTarget = .here,
+        planned: Set<String> = [], replace: Bool = false
+    ) async throws {
+        self.target = target
+        self.planned = planned
+        self.replace = replace
+        files = try engine.files
         self.engine = engine
         self.snapshot = snapshot
         information = try await engine.info()
         existing = try await engine.containers()
-        replaced = Set(snapshot.containers.map(\.name))
+        let others = planned.filter { $0.hasPrefix("container/") }.map {
+            String($0.dropFirst("container/".count))
+        }
+        replaced = Set(snapshot.containers.map(\.name)).union(others)
     }
 
     func findings(for steps: [ReplayStep]) async throws -> [PreflightFinding] {
@@ -28,12 +41,17 @@ struct DockerPreflight {
             switch kind {
             case .network: findings += try await network(name)
             case .volume: findings += try await volume(name)
-            case .bind: findings += try bind(name)
+            case .bind: findings += try await bind(name)
             case .image: findings += try await image(name)
-            case .container: findings += container(name)
+            case .container: findings += container(name) + (try sharedPlaces(name))
             case .start: findings += try await start(name)
-            case .healthy, .completed: break
+            case .healthy, .completed, .compose: break
             }
+        }
+        let volumes = steps.filter { $0.id.hasPrefix(DockerStepKind.volume.id("")) }
+        let bytes = volumes.reduce(into: ByteCount(0)) { $0 += $1.bytes }
+        if let lack = try await files.lack(of: bytes, at: information.dataRoot) {
+            findings.append(lack)
         }
         return findings
     }
@@ -48,10 +66,14 @@ struct DockerPreflight {
                 ]
             }
             return [
-                PreflightFinding(.conflict, "network \(name) exists already and is another one")
+                PreflightFinding(
+                    .conflict, "network \(name) exists already and is another one",
+                    hint: "it is removed and made anew when it is replaced",
+                    name: "network/\(name)")
             ]
         }
-        guard snapshot.hasStaticAddress(on: name) else { return [] }
+        let isMoved = !definition.subnets.isEmpty && target.place?.subnets.isEmpty == false
+        guard isMoved || snapshot.hasStaticAddress(on: name) else { return [] }
         let wanted = definition.subnets.compactMap(Subnet.init)
         return try await engine.networks().compactMap { json in
             let other = NetworkDefinition(json: json)
@@ -70,36 +92,57 @@ struct DockerPreflight {
         let definition = try snapshot.volume(name)
         if let volume = try await engine.find(volume: name) {
             let isPlain = volume.driver == "local" && volume.options.isEmpty
-            let isEmpty = try isPlain && PlaceState.of(volume.mountPoint) != .taken
+            var isEmpty = isPlain
+            if isPlain {
+                isEmpty = try await files.place(at: volume.mountPoint).state != .taken
+            }
             findings.append(
                 isEmpty
                     ? PreflightFinding(.warning, "volume \(name) exists already and is empty")
-                    : PreflightFinding(.conflict, "volume \(name) exists already"))
+                    : PreflightFinding(
+                        .conflict, "volume \(name) exists already",
+                        hint: "what it holds is moved into another volume when it is replaced",
+                        name: "volume/\(name)"))
         }
-        if let directory = definition.boundDirectory { findings += try place(directory) }
-        // Also those that have ended: they keep the volume from being removed.
-        for holder in try await engine.containers(filters: ["volume": [name]]) {
+        if let directory = definition.boundDirectory { findings += try await place(directory) }
+        if let place = target.place, let reason = definition.obstacle(at: place) {
             findings.append(
                 PreflightFinding(
-                    .conflict,
-                    "volume \(name) is held by container \(holder.name) (\(holder.state))"))
+                    .blocker, reason, hint: "leave out the services that use it"))
+        }
+        // Also those that have ended: they keep the volume from being removed.
+        for holder in try await engine.containers(filters: ["volume": [name]])
+        where !planned.contains("container/\(holder.name)") && !isAside(holder) {
+            findings.append(
+                PreflightFinding(
+                    replace ? .blocker : .conflict,
+                    "volume \(name) is held by container \(holder.name) (\(holder.state))",
+                    hint: "remove that container: this plan does not bring it back"))
         }
         return findings
     }
 
-    private func bind(_ path: String) throws -> [PreflightFinding] {
+    private func bind(_ path: String) async throws -> [PreflightFinding] {
         let others = existing.filter { summary in
-            summary.json["Mounts"].array?.contains { $0["Source"].string == path } ?? false
+            !planned.contains("container/\(summary.name)") && !isAside(summary)
+                && (summary.json["Mounts"].array?.contains { $0["Source"].string == path } ?? false)
         }
-        return try place(path)
+        let severity: PreflightFinding.Severity =
+            target.place?.sharesPaths == true ? .blocker : .conflict
+        return try await place(path)
             + others.map {
-                PreflightFinding(.conflict, "\(path) is held by container \($0.name) (\($0.state))")
+                PreflightFinding(severity, "\(path) is held by container \($0.name) (\($0.state))")
             }
     }
 
-    private func place(_ path: String) throws -> [PreflightFinding] {
-        guard try PlaceState.of(path) == .taken else { return [] }
-        return [PreflightFinding(.conflict, "\(path) exists already and is not empty")]
+    private func place(_ path: String) async throws -> [PreflightFinding] {
+        guard try await files.place(at: path).state == .taken else { return [] }
+        return [target.taken("\(path) exists already and is not empty", path: path)]
+    }
+
+    /// A container that an earlier attempt moved aside is stopped and in nobody's way.
+    private func isAside(_ container: ContainerSummary) -> Bool {
+        container.name.contains("_before_") && container.state == "exited"
     }
 
     private func image(_ id: String) async throws -> [PreflightFinding] {
@@ -120,9 +163,21 @@ struct DockerPreflight {
         ]
     }
 
+    /// What a copy would share with what it is a copy of.
+    private func sharedPlaces(_ name: String) throws -> [PreflightFinding] {
+        guard target.place?.isBeside == true else { return [] }
+        return try snapshot.container(name).sharedPlaces.map {
+            PreflightFinding(
+                .warning, "container \(name) writes to \($0) of the machine, like the original",
+                hint: "leave out its service if that must not be")
+        }
+    }
+
     private func container(_ name: String) -> [PreflightFinding] {
         existing.filter { $0.name == name }.map {
-            PreflightFinding(.conflict, "container \(name) exists already (\($0.state))")
+            PreflightFinding(
+                .conflict, "container \(name) exists already (\($0.state))",
+                hint: "it is stopped and renamed when it is replaced", name: "container/\(name)")
         }
     }
 
@@ -137,7 +192,9 @@ struct DockerPreflight {
                     .blocker, "container \(name) needs the runtime \(runtime), which Docker lacks"))
         }
         for device in definition.hostConfig["Devices"].array ?? [] {
-            guard let path = device["PathOnHost"].string, access(path, F_OK) != 0 else { continue }
+            guard let path = device["PathOnHost"].string, try await !files.exists(path) else {
+                continue
+            }
             findings.append(
                 PreflightFinding(.blocker, "container \(name) needs \(path), which does not exist"))
         }
@@ -176,7 +233,8 @@ struct DockerPreflight {
             } ?? false
         }
         if let holder, replaced.contains(holder.name) { return nil }
-        switch port.look() {
+        // A port of another machine cannot be tried from here.
+        switch files.destination == nil ? port.look() : holder == nil ? .free : .taken {
         case .free: return nil
         case .taken:
             let who = holder.map { "container \($0.name)" } ?? "another program"

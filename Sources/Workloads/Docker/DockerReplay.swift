@@ -1,6 +1,3 @@
-import CLinux
-import Engine
-import Glibc
 import Model
 
 /// Carries out the steps that bring a snapshot back on the machine of its Engine.
@@ -8,17 +5,35 @@ struct DockerReplay {
     let engine: DockerEngine
     let source: any ReplaySource
     let snapshot: DockerSnapshot
-    /// What has a name already is removed or moved aside first, instead of being an error.
-    var replace = false
+    let context: WorkloadContext
+    /// Those of the Engine's machine.
+    let files: MachineFiles
 
+    init(
+        engine: DockerEngine, source: any ReplaySource, snapshot: DockerSnapshot,
+        context: WorkloadContext
+    ) throws {
+        self.engine = engine
+        self.source = source
+        self.snapshot = snapshot
+        self.context = context
+        files = try engine.files
+    }
+
+    private var room: DockerRoom { DockerRoom(engine: engine, context: context) }
+
+    /// What has a name already is an error, unless it is this run's own or is to be replaced: then it
+    /// is dropped or moved aside first.
     func perform(_ step: ReplayStep) async throws -> ReplayOutcome {
         let (kind, name) = try DockerStepKind.parse(step.id)
         switch kind {
         case .network: return try await network(name)
         case .volume: return try await volume(name)
         case .bind: return try await bind(name)
+        case .compose: return try await composeFile(name)
         case .image:
             let supply = ImageSupply(engine: engine, identity: try snapshot.image(name))
+            if try await supply.find() == nil { await context.claim("image/\(name)").claim() }
             guard let done = try await supply.provide(from: source) else {
                 return ReplayOutcome(notes: ["image \(supply.identity.reference) was there"])
             }
@@ -44,9 +59,12 @@ struct DockerReplay {
             if definition.isSame(as: NetworkDefinition(json: existing)) {
                 return ReplayOutcome(notes: ["network \(name) was there"])
             }
-            guard replace else { throw taken("network \(name)") }
+            guard context.replace || context.claim("network/\(name)").isOwn else {
+                throw taken("network \(name)")
+            }
             try await engine.remove(network: name)
         }
+        await context.claim("network/\(name)").claim()
         do {
             try await engine.createNetwork(body: definition.creation(keepingAddresses: true))
             return ReplayOutcome()
@@ -64,29 +82,63 @@ struct DockerReplay {
 
     private func volume(_ name: String) async throws -> ReplayOutcome {
         let definition = try snapshot.volume(name)
+        let claim = context.claim("volume/\(name)")
+        var notes: [String] = []
         if let existing = try await engine.find(volume: name) {
-            let users = try await engine.containers(filters: ["volume": [name]]).map(\.name)
-            guard users.isEmpty else {
-                throw Failure(
-                    .failed,
-                    "volume \(name) is held by containers: \(users.sorted().joined(separator: ", "))",
-                    hint: "remove them first", side: .target)
-            }
-            let isEmpty = try await isEmpty(existing)
-            guard isEmpty || replace else { throw taken("volume \(name)") }
-            try await engine.remove(volume: name)
+            notes = try await makeRoom(existing, claim)
         }
+        await claim.claim()
+        // One that a container holds which was moved aside is there still, and empty.
         let created = try await engine.createVolume(body: definition.creation)
-        guard let part = definition.part else { return ReplayOutcome() }
+        let place = definition.boundDirectory ?? created.mountPoint
+        guard let part = definition.part else {
+            // Gone where what it held was moved aside.
+            if created.driver == "local", created.options.isEmpty {
+                try await files.makeDirectory(place)
+            }
+            return ReplayOutcome(notes: notes)
+        }
         do {
-            let place = definition.boundDirectory ?? created.mountPoint
-            let summary = try await StagedTree(source: source, part: part, path: place).replay()
-            return outcome(summary, at: "volume \(name)")
+            let summary = try await files.replayStaged(part, from: source, to: place)
+            var outcome = outcome(summary, at: "volume \(name)")
+            outcome.notes = notes + outcome.notes
+            return outcome
         } catch {
             // It holds nothing yet, and is in the way of the next attempt.
             await Task { _ = try? await engine.remove(volume: name) }.value
             throw error
         }
+    }
+
+    /// Takes a volume of the name away, or what it holds.
+    ///
+    /// - Returns: What was done, for people.
+    private func makeRoom(_ volume: VolumeInspection, _ claim: NameClaim) async throws -> [String] {
+        let name = volume.name
+        let users = try await engine.containers(filters: ["volume": [name]])
+        let running = users.filter { $0.state != "exited" && $0.state != "created" }.map(\.name)
+        guard users.isEmpty || (running.isEmpty && (context.replace || claim.isOwn)) else {
+            throw Failure(
+                .failed,
+                "volume \(name) is held by containers: "
+                    + users.map(\.name).sorted().joined(separator: ", "),
+                hint: "remove them first", side: .target)
+        }
+        var notes: [String] = []
+        let isEmpty = try await isEmpty(volume)
+        if claim.isOwn {
+            let place =
+                VolumeDefinition.boundDirectory(driver: volume.driver, options: volume.options)
+                ?? volume.mountPoint
+            if volume.driver == "local", place != volume.mountPoint || volume.options.isEmpty {
+                try await files.remove(place)
+            }
+        } else if !isEmpty {
+            guard context.replace else { throw taken("volume \(name)") }
+            notes.append(try await room.empty(volume))
+        }
+        if users.isEmpty { try await engine.remove(volume: name) }
+        return notes
     }
 
     private func isEmpty(_ volume: VolumeInspection) async throws -> Bool {
@@ -97,47 +149,35 @@ struct DockerReplay {
         guard volume.driver == "local", place != volume.mountPoint || volume.options.isEmpty else {
             return false
         }
-        return try await BlockingPool.shared.run {
-            do { return try PlaceState.of(place) != .taken } catch let error as SystemError {
-                throw error.failure(side: .target)
-            }
-        }
+        return try await files.place(at: place).state != .taken
     }
 
     private func bind(_ path: String) async throws -> ReplayOutcome {
         let bind = try snapshot.bind(path)
-        let replace = replace
-        try await BlockingPool.shared.run {
-            do {
-                guard try PlaceState.of(path) == .taken else { return }
-                guard replace else { throw PlaceState.failure(path) }
-                try Self.moveAside(path)
-            } catch let error as SystemError { throw error.failure(side: .target) }
-        }
+        let claim = context.claim("path\(path)")
         if let part = bind.part {
-            let summary = try await StagedTree(source: source, part: part, path: path).replay()
-            return outcome(summary, at: path)
+            let (summary, aside) = try await files.replay(
+                part, from: source, to: path, replace: context.replace, claim: claim)
+            var outcome = outcome(summary, at: printable(path.utf8))
+            if let aside { outcome.notes.append("what was there is now \(printable(aside.utf8))") }
+            return outcome
         }
-        try await BlockingPool.shared.run {
-            do {
-                try FileSystem().makeDirectories(path, mode: 0o755)
-                guard let owner = bind.owner else { return }
-                if chown(path, owner.userID, owner.groupID) != 0 {
-                    throw SystemError.last("chown", path)
-                }
-                if chmod(path, owner.mode) != 0 { throw SystemError.last("chmod", path) }
-            } catch let error as SystemError { throw error.failure(side: .target) }
-        }
+        let isTaken = try await files.place(at: path).state == .taken
+        // Only an empty directory is wanted: one that is there does.
+        guard !isTaken || claim.isOwn || context.replace else { throw PlaceState.failure(path) }
+        if isTaken { return ReplayOutcome(notes: ["\(printable(path.utf8)) was there"]) }
+        await claim.claim()
+        try await files.makeDirectory(path, owner: bind.owner)
         return ReplayOutcome()
     }
 
-    private static func moveAside(_ path: String) throws(SystemError) {
-        for number in 1...1000 {
-            let aside = "\(path).before-restore-\(number)"
-            if dr_rename_exclusive(AT_FDCWD, path, AT_FDCWD, aside) == 0 { return }
-            if dr_errno() != EEXIST { throw .last("rename", aside) }
+    /// One that is there stays as it is: it is no data, and may be newer.
+    private func composeFile(_ path: String) async throws -> ReplayOutcome {
+        guard let part = try snapshot.composeFile(path).part else { return ReplayOutcome() }
+        guard case .missing = try await files.place(at: path).state else {
+            return ReplayOutcome(notes: ["\(printable(path.utf8)) was there"])
         }
-        throw SystemError("rename", path: path, number: EEXIST)
+        return outcome(try await files.replayStaged(part, from: source, to: path), at: path)
     }
 
     private func outcome(_ summary: TreeReplaySummary, at place: String) -> ReplayOutcome {
@@ -150,11 +190,16 @@ struct DockerReplay {
 
     private func container(_ name: String) async throws -> ReplayOutcome {
         let definition = try snapshot.container(name)
+        let claim = context.claim("container/\(name)")
         if let existing = try await engine.find(container: name) {
             // One that never started holds nothing of its own.
             let isUnused = existing.status == "created" && !existing.hasEverStarted
-            guard isUnused || replace else { throw taken("container \(name)") }
-            try await engine.remove(container: existing.id, force: true)
+            if isUnused || claim.isOwn {
+                try await engine.remove(container: existing.id, force: true)
+            } else {
+                guard context.replace else { throw taken("container \(name)") }
+                _ = try await room.moveAside(name)
+            }
         }
         let supply = ImageSupply(engine: engine, identity: definition.image)
         guard let image = try await supply.find() else {
@@ -166,6 +211,7 @@ struct DockerReplay {
                 side: .target)
         }
         let creation = definition.creation(image: image, version: engine.version)
+        await claim.claim()
         let id = try await engine.createContainer(name: name, body: creation.body)
         do {
             for attachment in creation.further {

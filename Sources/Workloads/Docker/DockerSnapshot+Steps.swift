@@ -16,7 +16,7 @@ extension DockerSnapshot {
                 ReplayStep(
                     id: DockerStepKind.image.id(image.id),
                     title: "provide image \(image.reference)", bytes: bytes(of: image.part),
-                    phase: .prepare, makes: ["image/\(image.id)"]))
+                    phase: .prepare, makes: ["image/\(image.id)"], isDownload: image.part == nil))
         }
         for volume in volumes {
             steps.append(
@@ -30,7 +30,14 @@ extension DockerSnapshot {
                 ReplayStep(
                     id: DockerStepKind.bind.id(bind.path),
                     title: (bind.part == nil ? "make" : "restore") + " \(bind.path)",
-                    bytes: bytes(of: bind.part), phase: .data, makes: ["bind\(bind.path)"]))
+                    bytes: bytes(of: bind.part), phase: .data, makes: ["path\(bind.path)"]))
+        }
+        for file in composeFiles {
+            steps.append(
+                ReplayStep(
+                    id: DockerStepKind.compose.id(file.path),
+                    title: "restore \(printable(file.path.utf8)) where it is missing",
+                    bytes: bytes(of: file.part), phase: .data, makes: ["compose\(file.path)"]))
         }
         let starts = starts()
         for name in DependencyOrder.sorted(containers.map(\.name), needs: starts.mapValues(\.names))
@@ -42,7 +49,7 @@ extension DockerSnapshot {
                 ReplayStep(
                     id: DockerStepKind.start.id(name), title: "start container \(name)",
                     needs: [DockerStepKind.container.id(name)] + (starts[name]?.steps ?? []),
-                    phase: .start))
+                    phase: .start, isLast: container.managesContainers))
             if container.hasHealthCheck {
                 steps.append(
                     ReplayStep(

@@ -9,6 +9,8 @@ struct DockerSnapshot: Sendable {
     var volumes: [VolumeDefinition] = []
     /// Paths of this machine that containers have mounted.
     var binds: [Bind] = []
+    /// The files that Compose made the containers from, by their paths.
+    var composeFiles: [Bind] = []
     private var bytes: [String: ByteCount] = [:]
 
     struct Bind: Sendable {
@@ -22,10 +24,11 @@ struct DockerSnapshot: Sendable {
         for part in source.snapshot.parts {
             bytes[part.name] = part.bytes
             guard part.kind == .document, part.name.hasSuffix(".json") else {
-                if part.kind == .tree, part.name.hasPrefix("bind/"),
-                    let path = part.attributes["path"]
-                {
+                guard part.kind == .tree, let path = part.attributes["path"] else { continue }
+                if part.name.hasPrefix("bind/") {
                     binds.append(Bind(path: path, part: part.name))
+                } else if part.name.hasPrefix("compose/") {
+                    composeFiles.append(Bind(path: path, part: part.name))
                 }
                 continue
             }
@@ -77,6 +80,9 @@ struct DockerSnapshot: Sendable {
     func bind(_ path: String) throws -> Bind {
         try found(binds.first { $0.path == path }, "bind mount \(path)")
     }
+    func composeFile(_ path: String) throws -> Bind {
+        try found(composeFiles.first { $0.path == path }, "Compose file \(path)")
+    }
     func image(_ id: String) throws -> ContainerDefinition.ImageIdentity {
         try found(containers.map(\.image).first { $0.id == id }, "image \(id)")
     }
@@ -89,7 +95,7 @@ struct DockerSnapshot: Sendable {
 
 /// What a docker step does; its id is `kind:name`.
 enum DockerStepKind: String {
-    case network, volume, bind, image, container, start, healthy, completed
+    case network, volume, bind, compose, image, container, start, healthy, completed
 
     static func parse(_ id: String) throws -> (kind: DockerStepKind, name: String) {
         guard let colon = id.firstIndex(of: ":"),

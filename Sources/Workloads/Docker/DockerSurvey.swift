@@ -9,6 +9,8 @@ struct DockerSurvey: Sendable {
     var definitions: [ContainerDefinition] = []
     var volumes: [Volume] = []
     var binds: [Bind] = []
+    /// The files that Compose made the containers from.
+    var composeFiles: [ComposeFile] = []
     var networks: [NetworkDefinition] = []
     var images: [Image] = []
     var notes: [String] = []
@@ -31,6 +33,13 @@ struct DockerSurvey: Sendable {
         var options: TreeCaptureOptions
     }
 
+    struct ComposeFile: Sendable {
+        /// As Compose's label names it.
+        var path: String
+        /// Without links.
+        var resolved: String
+    }
+
     struct Image: Sendable {
         var id: String
         /// What it is saved under: a reference when that still is this image, else the id.
@@ -47,16 +56,30 @@ struct DockerSurveyor {
     let specification: DockerSpecification
     let rules: MountRules
     let information: EngineInformation
+    /// Those of the Engine's machine.
+    let files: MachineFiles
     let mounts: [MountedFileSystem]
-    private var survey = DockerSurvey()
+    /// Containers that are at rest for a group, as they were before.
+    let held: HeldContainers
+    var survey = DockerSurvey()
     private var bindSources: [String: MountRules.Source] = [:]
 
-    init(engine: DockerEngine, specification: DockerSpecification) async throws {
+    init(
+        engine: DockerEngine, specification: DockerSpecification,
+        held: HeldContainers = HeldContainers()
+    ) async throws {
         self.engine = engine
         self.specification = specification
+        self.held = held
         information = try await engine.info()
-        rules = MountRules(dataRoot: information.dataRoot, socket: engine.socket)
-        mounts = try MountedFileSystem.all()
+        rules =
+            engine.isRemote
+            ? MountRules(
+                dataRoot: information.dataRoot,
+                sockets: [engine.address.remoteSocket, "/run/docker.sock"])
+            : MountRules(dataRoot: information.dataRoot, socket: engine.socket)
+        files = try engine.files
+        mounts = try await files.mounts()
     }
 
     mutating func run() async throws -> DockerSurvey {
@@ -78,14 +101,15 @@ struct DockerSurveyor {
             }
         }
         for name in volumes.sorted() { try await addVolume(name) }
-        try findBinds()
+        try await findBinds()
+        try await findComposeFiles()
         for container in survey.containers { try await addDefinition(container) }
         try await addNetworks()
         return survey
     }
 
     private func container(_ name: String) async throws -> ContainerInspection {
-        if let found = try await engine.find(container: name) { return found }
+        if let found = held.replace(try await engine.find(container: name)) { return found }
         let known = try await engine.containers().map(\.name)
         throw Failure(
             .failed, "there is no container \(name) on \(engine.address)",
@@ -98,7 +122,8 @@ struct DockerSurveyor {
                 survey.notes.append("container \(summary.name) was a single run: not captured")
                 continue
             }
-            survey.containers.append(try await engine.inspect(container: summary.id))
+            let found = try await engine.inspect(container: summary.id)
+            survey.containers.append(held.replace(found) ?? found)
         }
         guard survey.containers.isEmpty else { return }
         let known = try await engine.containers().compactMap {
@@ -128,7 +153,7 @@ struct DockerSurveyor {
                 .failed, "there is no volume \(name) on \(engine.address)",
                 hint: Self.suggestion(for: name, among: known), side: .source)
         }
-        let place = try place(of: volume)
+        let place = try await place(of: volume)
         if let reason = place.omitted {
             survey.notes.append("volume \(name): its definition only, \(reason)")
         }
@@ -141,12 +166,12 @@ struct DockerSurveyor {
                 path: place.path))
     }
 
-    private func place(of volume: VolumeInspection) throws -> (path: String?, omitted: String?) {
+    private func place(of volume: VolumeInspection) async throws -> (
+        path: String?, omitted: String?
+    ) {
         let destinations = survey.containers.flatMap(\.mounts).filter { $0.name == volume.name }
             .map(\.destination)
-        if ([volume.name] + destinations).contains(where: specification.excludedMounts.contains) {
-            return (nil, "its data is excluded")
-        }
+        if let reason = exclusion([volume.name] + destinations) { return (nil, reason) }
         guard volume.driver == "local" else {
             throw Failure(
                 .failed,
@@ -157,9 +182,9 @@ struct DockerSurveyor {
         if let directory = VolumeDefinition.boundDirectory(
             driver: volume.driver, options: volume.options)
         {
-            let source = try MountRules.look(at: directory, mounts: mounts)
+            let source = try await files.look(at: directory, mounts: mounts)
             if let reason = rules.exclusion(of: source) { return (nil, reason) }
-            return (try readable(source.path, of: volume), nil)
+            return (try await readable(source.path, of: volume), nil)
         }
         let type = volume.options["type"] ?? "none"
         if type == "tmpfs" { return (nil, "it lies in memory only") }
@@ -171,10 +196,18 @@ struct DockerSurveyor {
                 .failed, "volume \(volume.name) is on a device that is not mounted",
                 hint: "start a container that uses it", side: .source)
         }
-        return (try readable(volume.mountPoint, of: volume), nil)
+        return (try await readable(volume.mountPoint, of: volume), nil)
     }
 
-    private func readable(_ path: String, of volume: VolumeInspection) throws -> String {
+    private func readable(_ path: String, of volume: VolumeInspection) async throws -> String {
+        guard !engine.isRemote else {
+            guard try await files.look(at: path, mounts: mounts).kind == .directory else {
+                throw Failure(
+                    .failed, "volume \(volume.name) has no readable mount point at \(path)",
+                    hint: "reach the Docker Engine's machine as root", side: .source)
+            }
+            return path
+        }
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw Failure(
@@ -191,11 +224,11 @@ struct DockerSurveyor {
     // MARK: Bind mounts
 
     /// Numbers the bind mounts by path; one that lies in another is part of that.
-    private mutating func findBinds() throws {
+    private mutating func findBinds() async throws {
         let all = survey.containers.flatMap(\.mounts).filter { $0.type == "bind" }
         let sources = Set(all.filter { !isExcluded($0) }.map(\.source)).sorted()
         for path in sources {
-            let source = try MountRules.look(at: path, mounts: mounts)
+            let source = try await files.look(at: path, mounts: mounts)
             bindSources[path] = source
             guard source.kind != .missing, rules.exclusion(of: source) == nil,
                 bindHolding(source.path) == nil
@@ -207,10 +240,43 @@ struct DockerSurveyor {
         }
     }
 
-    private func isExcluded(_ mount: ContainerMount) -> Bool {
-        [mount.name, mount.destination, mount.source].contains { name in
-            name.map(specification.excludedMounts.contains) ?? false
+    /// Those that lie on the Engine's machine, and in no bind mount.
+    private mutating func findComposeFiles() async throws {
+        for container in survey.containers {
+            let labels = ComposeLabels(labels: container.labels)
+            for path in labels.files where !survey.composeFiles.contains(where: { $0.path == path })
+            {
+                let source = try await files.look(at: path, mounts: mounts)
+                guard source.kind == .file else {
+                    // Not every project has an `.env`.
+                    let note =
+                        "the Compose file \(printable(path.utf8)) is not on "
+                        + (files.destination.map { "\($0)" } ?? "this machine")
+                    if !path.hasSuffix("/.env"), !survey.notes.contains(note) {
+                        survey.notes.append(note)
+                    }
+                    continue
+                }
+                guard bindHolding(source.path) == nil else { continue }
+                survey.composeFiles.append(
+                    DockerSurvey.ComposeFile(path: path, resolved: source.path))
+            }
         }
+    }
+
+    private func isExcluded(_ mount: ContainerMount) -> Bool { exclusion(mount) != nil }
+
+    private func exclusion(_ mount: ContainerMount) -> String? {
+        exclusion([mount.name, mount.destination, mount.source].compactMap { $0 })
+    }
+
+    /// Why the data of a mount with one of these names is left out; nil when it is not.
+    private func exclusion(_ names: [String]) -> String? {
+        if names.contains(where: specification.dumpedMounts.contains) {
+            return "the dump of its server holds it"
+        }
+        return names.contains(where: specification.excludedMounts.contains)
+            ? "its data is excluded" : nil
     }
 
     private func bindHolding(_ path: String) -> DockerSurvey.Bind? {
@@ -251,9 +317,10 @@ struct DockerSurveyor {
         var definitions: [ContainerDefinition.MountDefinition] = []
         var manages = false
         for mount in container.mounts {
-            definitions.append(definition(of: mount, in: container))
+            definitions.append(try await definition(of: mount, in: container))
             if mount.type == "bind", mount.isWritable,
-                rules.reachesEngine(MountRules.resolved(mount.source))
+                rules.reachesEngine(
+                    bindSources[mount.source]?.path ?? MountRules.resolved(mount.source))
             {
                 manages = true
             }
@@ -275,7 +342,7 @@ struct DockerSurveyor {
 
     private mutating func definition(
         of mount: ContainerMount, in container: ContainerInspection
-    ) -> ContainerDefinition.MountDefinition {
+    ) async throws -> ContainerDefinition.MountDefinition {
         var definition = ContainerDefinition.MountDefinition(
             type: mount.type, name: mount.name, source: nil, destination: mount.destination,
             isWritable: mount.isWritable)
@@ -292,12 +359,12 @@ struct DockerSurveyor {
             definition.omitted = volume?.definition.omitted
         case "bind":
             definition.source = mount.source
-            if isExcluded(mount) {
-                note("its data is excluded")
-                definition.owner = owner(of: mount.source)
+            if let reason = exclusion(mount) {
+                note(reason)
+                definition.owner = try await files.owner(of: mount.source)
             } else if let source = bindSources[mount.source] {
                 if source.kind == .missing {
-                    definition.omitted = "it does not exist"
+                    definition.omitted = MountRules.isMissing
                     survey.omissions.append(
                         "container \(container.name): \(mount.source) does not exist")
                 } else if let reason = rules.exclusion(of: source) {
@@ -312,13 +379,6 @@ struct DockerSurveyor {
         return definition
     }
 
-    private func owner(of path: String) -> ContainerDefinition.DirectoryOwner? {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
-        return ContainerDefinition.DirectoryOwner(
-            userID: status.st_uid, groupID: status.st_gid, mode: status.st_mode & 0o7777)
-    }
-
     /// What a container wrote outside of its mounts goes with it: that must not come as a surprise.
     private mutating func noteOwnLayer(of container: ContainerInspection) async throws {
         let sized = try await engine.find(
@@ -328,58 +388,5 @@ struct DockerSurveyor {
         survey.notes.append(
             "container \(container.name) holds \(ByteCount(UInt64(bytes))) outside of its mounts: "
                 + "not captured")
-    }
-
-    // MARK: Images
-
-    private mutating func image(
-        of container: ContainerInspection
-    ) async throws -> ContainerDefinition.ImageIdentity {
-        let reference = container.config["Image"].string ?? container.imageID
-        var identity = ContainerDefinition.ImageIdentity(
-            reference: reference, id: container.imageID, digests: [], layers: [], platform: "")
-        guard let image = try await engine.find(image: container.imageID) else {
-            survey.omissions.append(
-                "container \(container.name): the Engine no longer has its image \(reference)")
-            return identity
-        }
-        identity.digests = image.digests.sorted()
-        identity.layers = image.layers
-        identity.platform = ["Os", "Architecture", "Variant"].compactMap { image.json[$0].string }
-            .filter { !$0.isEmpty }.joined(separator: "/")
-        let isSaved =
-            switch specification.image {
-            case .save: true
-            case .never: false
-            case .whenLocal: image.digests.isEmpty
-            }
-        guard isSaved else { return identity }
-        let part = "image/\(container.imageID.split(separator: ":").last ?? "").tar"
-        identity.part = part
-        if !survey.images.contains(where: { $0.id == image.id }) {
-            // Saved under a name it comes back with it; but the name may be another image's by now.
-            let name = image.tags.contains(reference) ? reference : image.tags.sorted().first
-            survey.images.append(
-                DockerSurvey.Image(id: image.id, name: name ?? image.id, part: part))
-        }
-        return identity
-    }
-
-    // MARK: Networks
-
-    private mutating func addNetworks() async throws {
-        var names = Set(survey.definitions.flatMap(\.networks).map(\.network))
-        if case .project(let name) = specification.subject {
-            let label = ["label": ["com.docker.compose.project=\(name)"]]
-            let all = try await engine.networks(filters: label)
-            names.formUnion(all.compactMap { $0["Name"].string })
-        }
-        for name in names.subtracting(NetworkDefinition.predefined).sorted() {
-            guard let json = try await engine.find(network: name) else {
-                survey.omissions.append("network \(name) does not exist any more")
-                continue
-            }
-            survey.networks.append(NetworkDefinition(json: json))
-        }
     }
 }

@@ -2,23 +2,41 @@ import CLinux
 import Engine
 import FoundationEssentials
 import Glibc
+import Model
 
 /// Ends a program that an exec started, when nobody wants its result any more.
 ///
-/// The Engine has no call for that. It tells the program's process id on its own machine; when that
-/// is this machine, the process and what it started get SIGTERM, then SIGKILL.
+/// The Engine has no call for that. It tells the program's process id on its own machine, where the
+/// process and what it started get SIGTERM, then SIGKILL.
 struct ExecEnding {
     let engine: DockerEngine
     let exec: String
 
     /// - Returns: Whether the program is known to have ended.
     func run() async -> Bool {
+        guard engine.isRemote, (try? await state()) == nil else { return await end() }
+        // The way to another machine may have been cut: then there is a new one.
+        for _ in 0..<3 {
+            if let again = try? await DockerEngine.connect(address: engine.address) {
+                return await ExecEnding(engine: again, exec: exec).end()
+            }
+            try? await Task.sleep(for: .milliseconds(500))
+        }
+        return false
+    }
+
+    private func end() async -> Bool {
         let steps: [(Int32, Duration)] = [(SIGTERM, .seconds(3)), (SIGKILL, .seconds(5))]
         for (signal, patience) in steps {
             let deadline = ContinuousClock.now + patience
             guard let state = try? await state() else { return false }
             if !state.isRunning { return true }
-            signalTree(state, signal)
+            // Nothing outlives its container, whatever the Engine still says of it.
+            do {
+                let container = try await engine.find(container: state.container)
+                guard container?.isRunning ?? false else { return true }
+            } catch { return false }
+            await signalTree(state, signal)
             var pause = Duration.milliseconds(5)
             while ContinuousClock.now < deadline {
                 guard let state = try? await self.state() else { return false }
@@ -45,9 +63,19 @@ struct ExecEnding {
     }
 
     /// Children first become known, then all get the signal: a parent that ends loses them.
-    private func signalTree(_ state: State, _ signal: Int32) {
+    private func signalTree(_ state: State, _ signal: Int32) async {
         // The number belongs to the Engine's machine: here it may be anybody's process.
-        guard state.processID > 1, !state.container.isEmpty,
+        guard state.processID > 1, !state.container.isEmpty else { return }
+        if let far = (try? engine.files)?.farPrograms {
+            _ = try? await far.run(
+                ProgramCall(
+                    [
+                        "sh", "-c", Self.farSignal, "dr", "\(state.processID)", state.container,
+                        "\(signal)",
+                    ], timeout: TimeSpan(seconds: 20)))
+            return
+        }
+        guard
             let group = Self.text("/proc/\(state.processID)/cgroup"),
             group.contains(state.container)
         else { return }
@@ -61,6 +89,12 @@ struct ExecEnding {
         }
         for id in processes { kill(id, signal) }
     }
+
+    /// The same in a shell: process, container, signal.
+    private static let farSignal =
+        #"grep -q "$2" "/proc/$1/cgroup" || exit 0; a=; t() { a="$a $1"; "#
+        + #"for c in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do t "$c"; done; }; "#
+        + #"t "$1"; kill "-$3" $a"#
 
     private static func text(_ path: String) -> String? {
         // A file of /proc has no size of its own, so it is read to its end.

@@ -8,6 +8,7 @@ struct ExecStream {
     let connection: DockerConnection
     let interrupt: Interrupt
     let deadline: ContinuousClock.Instant?
+    let progress: StreamProgress
     /// As much as the socket gives at once; a program's output comes in frames of up to 32 KiB.
     private static let bufferBytes = 1 << 20
 
@@ -59,6 +60,7 @@ struct ExecStream {
             let count = try connection.read(
                 into: buffer, interrupt: interrupt, deadline: deadline)
             if count == 0 { break }
+            progress.advance()
             try take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
         guard decoder.isAtFrameBorder else {

@@ -25,7 +25,7 @@ struct MountRules: Sendable {
     /// Why the source is never data; nil when it is.
     func exclusion(of source: Source) -> String? {
         switch source.kind {
-        case .special: return "it is a socket or device"
+        case .special: return Self.isSpecial
         case .missing, .file, .directory: break
         }
         if source.path == "/" { return "it is the whole machine" }
@@ -39,11 +39,18 @@ struct MountRules: Sendable {
         }
         if Self.lies(source.path, in: dataRoot) { return "it is the Docker Engine's own store" }
         if case .network(let type) = source.fileSystem {
-            return "it is a network file system (\(type))"
+            return "\(Self.isNetwork) (\(type))"
         }
         if source.fileSystem == .kernel { return "it belongs to the running system" }
         return nil
     }
+
+    /// How the reason begins for what other machines use as well.
+    static let isNetwork = "it is a network file system"
+    /// The reason for sockets and devices.
+    static let isSpecial = "it is a socket or device"
+    /// The reason for what was not there.
+    static let isMissing = "it does not exist"
 
     /// Whether someone who may write at `path` can reach the Engine.
     func reachesEngine(_ path: String) -> Bool {

@@ -10,8 +10,9 @@ import Model
 struct StagedTree {
     let source: any ReplaySource
     let part: String
-    /// Absolute; missing, or an empty directory.
+    /// Absolute; missing, an empty directory, or the run's own.
     let path: String
+    var claim = NameClaim.unrecorded
 
     private var parent: String {
         let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
@@ -24,12 +25,16 @@ struct StagedTree {
         -> TreeReplaySummary
     {
         let (path, parent, staging) = (path, parent, staging)
+        let isOwn = claim.isOwn
         let isInPlace = try await BlockingPool.shared.run { () throws -> Bool in
             do {
                 try FileSystem().makeDirectories(parent, mode: 0o755)
                 switch try PlaceState.of(path) {
                 case .missing: break
                 case .empty(let isMountPoint): if isMountPoint { return true }
+                case .taken where isOwn && !PlaceState.isMountPoint(path):
+                    try TreeRemoval.remove(path)
+                case .taken where isOwn: return true
                 case .taken: throw PlaceState.failure(path)
                 }
             } catch let error as SystemError { throw error.failure(side: .target) }
@@ -37,23 +42,40 @@ struct StagedTree {
             return false
         }
         // Nothing can be put in the place of a mounted file system but its content.
-        if isInPlace { return try await source.tree(part, to: path, options: options) }
+        if isInPlace {
+            var options = options
+            options.allowNonEmptyTarget = options.allowNonEmptyTarget || isOwn
+            await claim.claim()
+            return try await source.tree(part, to: path, options: options)
+        }
         do {
             let summary = try await source.tree(part, to: staging, options: options)
+            await claim.claim()
             try await BlockingPool.shared.run {
                 do {
-                    try FileSystem().rename(staging, to: path)
+                    try Self.rename(staging, to: path)
                     try FileSystem().synchronizeDirectory(parent)
                 } catch let error as SystemError { throw error.failure(side: .target) }
             }
             return summary
         } catch {
+            if error is PlaceTaken { await claim.disclaim() }
             // What is left is only in the way; the error is what counts.
             await Task {
                 _ = try? await BlockingPool.shared.run { try TreeRemoval.remove(staging) }
             }.value
-            throw error
+            throw (error as? PlaceTaken)?.failure ?? error
         }
+    }
+
+    /// Somebody else was faster.
+    private struct PlaceTaken: Error { var failure: Failure }
+
+    /// Replaces an empty directory, nothing else.
+    private static func rename(_ staging: String, to path: String) throws {
+        if dr_rename_exclusive(AT_FDCWD, staging, AT_FDCWD, path) == 0 { return }
+        if try PlaceState.of(path) == .taken { throw PlaceTaken(failure: PlaceState.failure(path)) }
+        try FileSystem().rename(staging, to: path)
     }
 }
 
@@ -73,9 +95,15 @@ enum PlaceState: Sendable, Equatable {
         guard status.st_mode & S_IFMT == S_IFDIR, try FileSystem().names(in: path).isEmpty else {
             return .taken
         }
+        return .empty(isMountPoint: isMountPoint(path))
+    }
+
+    /// Whether another file system begins there.
+    static func isMountPoint(_ path: String) -> Bool {
+        var status = stat()
         var above = stat()
-        let isMountPoint = stat(path + "/..", &above) == 0 && above.st_dev != status.st_dev
-        return .empty(isMountPoint: isMountPoint)
+        return lstat(path, &status) == 0 && stat(path + "/..", &above) == 0
+            && above.st_dev != status.st_dev
     }
 
     static func failure(_ path: String) -> Failure {

@@ -10,6 +10,7 @@ struct DatabaseReplay: Sendable {
     let client: PostgresClient
     let source: any ReplaySource
     let replace: Bool
+    var claim = NameClaim.unrecorded
 
     private var name: String { database.name }
     private var shown: String { printable(name.utf8) }
@@ -28,8 +29,9 @@ struct DatabaseReplay: Sendable {
 
     func run() async throws -> ReplayOutcome {
         var outcome = ReplayOutcome()
+        let earlier = try await dropOwn()
         let existing = try await state(of: name)
-        if existing == .used, !replace {
+        if existing.mayHoldSomething, !replace {
             throw Failure(
                 .failed, "\(client.name): database \(shown) exists already",
                 hint: "allow it to be replaced: it is then renamed aside", side: .target)
@@ -49,29 +51,68 @@ struct DatabaseReplay: Sendable {
                 try await client.run(
                     ["ALTER DATABASE \(SQLText.name(name)) IS_TEMPLATE true;"], in: maintenance)
             }
-            if let aside { outcome.notes.append("the database before it is now \(aside)") }
+            if let aside = aside ?? earlier {
+                outcome.notes.append("the database before it is now \(aside)")
+            }
             return outcome
         } catch {
-            // Cancelled or not, what is half done goes; a killed process leaves it to the next.
-            let replay = self
-            await Task { try? await replay.drop(replay.temporary) }.value
+            // Cancelled or not, what is half done goes; a killed process leaves it to the next, and
+            // so does one that cannot tell whose the name is: the temporary one tells.
+            if !claim.isOwn {
+                let replay = self
+                await Task { try? await replay.drop(replay.temporary) }.value
+            }
             throw error
         }
     }
 
+    /// Drops what an interrupted attempt of this run left.
+    ///
+    /// - Returns: Where that attempt moved what had the name before, if it held anything.
+    private func dropOwn() async throws -> String? {
+        guard claim.isOwn else { return nil }
+        // It gets its name and the old one loses it in one transaction: while it still has the
+        // temporary one, the name is the old one's.
+        guard try await state(of: temporary) == .absent else {
+            try await giveBack()
+            return nil
+        }
+        try await drop(name)
+        await claim.disclaim()
+        guard let aside = claim.aside else { return nil }
+        let left = try await state(of: aside)
+        if left == .empty { try await drop(aside) }
+        return left.mayHoldSomething ? printable(aside.utf8) : nil
+    }
+
+    /// The name stays with the database that has it, which nobody could connect to meanwhile.
+    private func giveBack() async throws {
+        if try await state(of: name) == .closed {
+            try await client.run(
+                ["ALTER DATABASE \(SQLText.name(name)) WITH ALLOW_CONNECTIONS true;"],
+                in: maintenance)
+        }
+        await claim.disclaim()
+    }
+
     // MARK: What is there
 
-    enum State { case absent, empty, used }
+    /// `closed`: nobody may connect to it, so nobody can tell what it holds.
+    enum State {
+        case absent, empty, used, closed
+        var mayHoldSomething: Bool { self == .used || self == .closed }
+    }
 
     /// Whether a database of this name exists and holds anything.
     func state(of name: String) async throws -> State {
-        let quoted = SQLText.literal(name)
-        guard
-            try await client.text(
-                "SELECT count(*) FROM pg_database WHERE datname = \(quoted)", in: maintenance)
-                != "0"
-        else { return .absent }
-        return try await client.isEmpty(name) ? .empty : .used
+        let isOpen = try await client.text(
+            "SELECT datallowconn FROM pg_database WHERE datname = \(SQLText.literal(name))",
+            in: maintenance)
+        switch isOpen {
+        case "": return .absent
+        case "t": return try await client.isEmpty(name) ? .empty : .used
+        default: return .closed
+        }
     }
 
     private func drop(_ name: String) async throws {
@@ -117,17 +158,46 @@ struct DatabaseReplay: Sendable {
     }
 
     private func restore() async throws -> UInt64 {
-        // Nothing is lost by a crash now but what would be dropped anyway.
-        let call = client.call(
-            "pg_restore",
-            ["--exit-on-error", "--format=custom", "-d", SQLText.connection(to: temporary)],
-            options: "-c synchronous_commit=off")
+        let part = PostgresDriver.part(name)
+        let contents = Self.jobs > 1 ? try await ArchiveContents.read(part, from: source) : nil
+        let sections = contents == nil ? [] : ["--section=pre-data", "--section=data"]
         let (bytes, result) = try await ProgramStreams(programs: client.programs).replay(
-            PostgresDriver.part(name), from: source, into: call)
+            part, from: source, into: pgRestore(sections))
         guard result.succeeded else {
             throw client.failure("pg_restore of database \(shown)", result, side: .target)
         }
+        if let contents { try await finish(contents) }
         return bytes
+    }
+
+    /// Indexes and constraints that are made side by side, each by a connection of its own.
+    private static let jobs = min(4, processorCount())
+
+    private func pgRestore(_ arguments: [String]) -> ProgramCall {
+        // Nothing is lost by a crash now but what would be dropped anyway.
+        client.call(
+            "pg_restore",
+            ["--exit-on-error", "--format=custom", "-d", SQLText.connection(to: temporary)]
+                + arguments, options: "-c synchronous_commit=off")
+    }
+
+    /// Makes what follows the data: pg_restore does that in parallel only from a file, which needs
+    /// no more in it than the table of contents.
+    private func finish(_ contents: [UInt8]) async throws {
+        let script = """
+            file=$(mktemp 2>/dev/null || TMPDIR=/tmp mktemp) || exit
+            trap 'rm -f "$file"' EXIT; trap 'exit 143' HUP INT TERM
+            cat >"$file" && "$@" "$file"
+            """
+        var call = pgRestore(["--section=post-data", "--jobs=\(Self.jobs)"])
+        call.words = ["sh", "-c", script, "dr"] + call.words
+        let result = try await ProgramStreams(programs: client.programs).run(
+            call, feeding: contents)
+        guard result.succeeded else {
+            throw client.failure(
+                "pg_restore of indexes and constraints of database \(shown)", result,
+                side: .target)
+        }
     }
 
     /// Owner's grants, settings and statistics, which are the database's and not in its dump.
@@ -198,47 +268,51 @@ struct DatabaseReplay: Sendable {
     private func rename(over existing: State) async throws -> String? {
         let (old, new) = (SQLText.name(name), SQLText.name(temporary))
         guard existing != .absent else {
-            try await client.run(["ALTER DATABASE \(new) RENAME TO \(old);"], in: maintenance)
+            await claim.claim()
+            try await swap(["ALTER DATABASE \(new) RENAME TO \(old);"])
             return nil
         }
         let aside = asideName()
         let quotedAside = SQLText.name(aside)
         // Somebody may have come while this one was restored.
-        let wasEmpty = try await client.isEmpty(name)
+        let wasEmpty = try await state(of: name) == .empty
         guard wasEmpty || replace else {
             throw Failure(
                 .failed, "\(client.name): database \(shown) was filled by somebody meanwhile",
                 side: .target)
         }
-        do {
-            try await client.run(
-                [
-                    "ALTER DATABASE \(old) WITH ALLOW_CONNECTIONS false;",
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                        + "WHERE datname = \(SQLText.literal(name));",
-                    "DO $$ BEGIN FOR i IN 1..100 LOOP IF NOT EXISTS (SELECT FROM pg_stat_activity "
-                        + "WHERE datname = \(SQLText.literal(name))) THEN EXIT; END IF; "
-                        + "PERFORM pg_sleep(0.1); PERFORM pg_stat_clear_snapshot(); "
-                        + "END LOOP; END $$;",
-                    "BEGIN;", "ALTER DATABASE \(old) RENAME TO \(quotedAside);",
-                    "ALTER DATABASE \(new) RENAME TO \(old);", "COMMIT;",
-                ], in: maintenance)
-        } catch {
-            let client = client
-            let maintenance = maintenance
-            await Task {
-                try? await client.run(
-                    ["ALTER DATABASE \(old) WITH ALLOW_CONNECTIONS true;"], in: maintenance)
+        await claim.moveAside(to: aside)
+        await claim.claim()
+        try await swap([
+            "ALTER DATABASE \(old) WITH ALLOW_CONNECTIONS false;",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                + "WHERE datname = \(SQLText.literal(name));",
+            "DO $$ BEGIN FOR i IN 1..100 LOOP IF NOT EXISTS (SELECT FROM pg_stat_activity "
+                + "WHERE datname = \(SQLText.literal(name))) THEN EXIT; END IF; "
+                + "PERFORM pg_sleep(0.1); PERFORM pg_stat_clear_snapshot(); "
+                + "END LOOP; END $$;",
+            "BEGIN;", "ALTER DATABASE \(old) RENAME TO \(quotedAside);",
+            "ALTER DATABASE \(quotedAside) WITH ALLOW_CONNECTIONS true;",
+            "ALTER DATABASE \(new) RENAME TO \(old);", "COMMIT;",
+        ])
+        guard wasEmpty else { return printable(aside.utf8) }
+        try await drop(aside)
+        return nil
+    }
+
+    /// Runs statements of which the last transaction gives the new database its name.
+    ///
+    /// An error may come from a connection that was lost after that: then it is done.
+    private func swap(_ statements: [String]) async throws {
+        do { try await client.run(statements, in: maintenance) } catch {
+            // Cancelled or not: the name is one's or the other's.
+            let replay = self
+            try await Task {
+                guard try await replay.state(of: replay.temporary) != .absent else { return }
+                try await replay.giveBack()
+                throw error
             }.value
-            throw error
         }
-        if wasEmpty {
-            try await drop(aside)
-            return nil
-        }
-        try await client.run(
-            ["ALTER DATABASE \(quotedAside) WITH ALLOW_CONNECTIONS true;"], in: maintenance)
-        return printable(aside.utf8)
     }
 
     /// PostgreSQL cuts names at 63 bytes.

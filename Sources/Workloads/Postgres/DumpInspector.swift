@@ -72,6 +72,10 @@ struct ArchiveParser {
     private var missing = 0
     /// Bytes of an item that has not come whole yet.
     private var pending: [UInt8] = []
+    /// Bytes before those.
+    private var passed = 0
+    /// Bytes up to the end of the table of contents; nil until it has come.
+    private(set) var contentsLength: Int?
 
     private var intSize = 4
     private var place = Place.kind
@@ -86,6 +90,11 @@ struct ArchiveParser {
     private var tail = BlockTail()
 
     init(database: String) { self.database = database }
+
+    /// Whether the archive is none that this understands.
+    var isUnreadable: Bool {
+        if case .unreadable = stage { true } else { false }
+    }
 
     mutating func feed(_ bytes: UnsafeRawBufferPointer) {
         switch stage {
@@ -133,6 +142,7 @@ struct ArchiveParser {
                 case .entries(let header, let left):
                     if left == 0 {
                         stage = .data
+                        contentsLength = passed + position
                         pending.removeFirst(position)
                         let data = pending
                         pending = []
@@ -149,7 +159,9 @@ struct ArchiveParser {
             }
         } catch {
             switch error {
-            case .needsMore: pending.removeFirst(position)
+            case .needsMore:
+                passed += position
+                pending.removeFirst(position)
             case .malformed(let reason): giveUp(reason)
             }
         }

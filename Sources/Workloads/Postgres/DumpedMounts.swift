@@ -3,8 +3,12 @@ public import Model
 /// Finds what a container's capture leaves out because a dump holds it already.
 public struct DumpedMounts: Sendable {
     private let postgres: PostgresDriver
+    private let mariadb: MariaDBDriver
 
-    public init(postgres: PostgresDriver) { self.postgres = postgres }
+    public init(postgres: PostgresDriver, mariadb: MariaDBDriver) {
+        self.postgres = postgres
+        self.mariadb = mariadb
+    }
 
     /// Volumes' names and destinations whose data `docker` must not copy raw.
     ///
@@ -15,14 +19,25 @@ public struct DumpedMounts: Sendable {
     ) async throws -> [String] {
         var excluded: [String] = []
         for workload in services.flatMap(\.workloads) {
-            guard case .postgres(let server) = workload,
-                case .container(let name, let host) = server.server
-            else { continue }
+            guard let (name, host) = workload.serverContainer else { continue }
             if case .container(let container) = docker.subject, container != name { continue }
+            // A container of the same name on another machine is another one.
+            guard (docker.engine ?? context.dockerHost) == (host ?? context.dockerHost) else {
+                continue
+            }
             let engine = try await DockerEngine.connect(host: host ?? context.dockerHost)
             let mounts = try await engine.inspect(container: name).mounts
-            let holders = try await postgres.dataDirectoryMounts(
-                of: server, among: mounts.map(\.destination), context: context)
+            let destinations = mounts.map(\.destination)
+            let holders: [PostgresDataMount]
+            switch workload {
+            case .postgres(let server):
+                holders = try await postgres.dataDirectoryMounts(
+                    of: server, among: destinations, context: context)
+            case .mariadb(let server):
+                holders = try await mariadb.dataDirectoryMounts(
+                    of: server, among: destinations, context: context)
+            default: holders = []
+            }
             for holder in holders {
                 let mount = mounts.first { $0.destination == holder.destination }
                 if let volume = mount?.name { excluded.append(volume) }

@@ -69,6 +69,11 @@ public struct PostgresAddress: Sendable, Hashable {
         return environment["PGHOST"]?.split(separator: ",").allSatisfy { $0.hasPrefix("/") } ?? true
     }
 
+    /// Whether the server goes by the system's user: through a socket, without a password.
+    var asksWhoIsCalling: Bool {
+        isSocket && environment["PGPASSWORD"] == nil && environment["PGPASSFILE"] == nil
+    }
+
     /// For people: where, never with a password.
     var description: String {
         let host = environment["PGHOST"] ?? environment["PGHOSTADDR"] ?? "the local socket"

@@ -13,6 +13,8 @@ struct PostgresClient: Sendable {
     let systemUser: String?
     /// Ends with `/`; empty for `PATH`.
     let directory: String
+    /// Where all client programs of the machine are on which they run; empty for this machine.
+    var installed: [String] = []
     /// The database for what concerns the whole cluster.
     var maintenance: String { address.database ?? "postgres" }
 
@@ -23,7 +25,7 @@ struct PostgresClient: Sendable {
     func using(directory: String) -> PostgresClient {
         PostgresClient(
             programs: programs, name: name, address: address, systemUser: systemUser,
-            directory: directory)
+            directory: directory, installed: installed)
     }
 
     /// A call of one of PostgreSQL's programs, the connection in its environment.

@@ -1,6 +1,4 @@
-import CLinux
 import Engine
-import Glibc
 public import Model
 
 extension PostgresDriver {
@@ -9,15 +7,16 @@ extension PostgresDriver {
         target: ReplayTarget, context: WorkloadContext
     ) async throws -> [PreflightFinding] {
         if case .directory(let directory) = target {
-            let paths = source.snapshot.parts.map { file($0, source, directory) }
-            return try await BlockingPool.shared.run {
-                paths.filter { access($0, F_OK) == 0 }
-                    .map { PreflightFinding(.conflict, "\(printable($0.utf8)) exists") }
-            }
+            return try await files(source, directory).findings()
         }
-        let specification = try Self.specification(of: service, source.snapshot)
+        let specification = try Self.specification(of: service, source.snapshot, target)
         let description = try StableJSON.decode(
             ClusterDescription.self, from: try await source.document(Self.cluster))
+        if let server = try Self.scratchServer(of: service, source.snapshot, target) {
+            return try await BlockingPool.shared.run {
+                server.findings(major: description.major)
+            }
+        }
         let client: PostgresClient
         let version: Int
         do {
@@ -26,7 +25,8 @@ extension PostgresDriver {
             client = try await PostgresPlace.fitting(found, major: version / 10000)
         } catch {
             try Task.checkCancellation()
-            return absent(Failure(wrapping: error), specification, service)
+            return PreflightFinding.absent(
+                .postgres(specification), Failure(wrapping: error), service, context)
         }
         var findings: [PreflightFinding] = []
         if version / 10000 < description.major {
@@ -45,28 +45,15 @@ extension PostgresDriver {
         for database in wanted {
             let replay = DatabaseReplay(
                 database: database, client: client, source: source, replace: false)
-            guard try await replay.state(of: database.name) == .used else { continue }
+            guard try await replay.state(of: database.name).mayHoldSomething else { continue }
             findings.append(
                 PreflightFinding(
                     .conflict,
                     "\(client.name): database \(printable(database.name.utf8)) exists",
-                    hint: "when it is replaced it is renamed aside, and its connections are ended"))
+                    hint: "when it is replaced it is renamed aside, and its connections are ended",
+                    name: "database/\(source.snapshot.workload)/\(database.name)"))
         }
         return findings
-    }
-
-    /// A server that is not there may be made by the same restore.
-    private func absent(
-        _ failure: Failure, _ specification: PostgresSpecification, _ service: Service
-    ) -> [PreflightFinding] {
-        if case .container = specification.server { return [] }
-        let isMadeBefore =
-            !service.after.isEmpty || service.workloads.contains { $0.kind == .docker }
-        return [
-            PreflightFinding(
-                isMadeBefore ? .warning : .blocker, failure.description,
-                hint: failure.hint ?? "start the server, or restore to a directory")
-        ]
     }
 
     /// Extensions that the server has not, rights that the user has not.

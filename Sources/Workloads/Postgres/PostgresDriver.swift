@@ -148,8 +148,8 @@ public struct PostgresDriver: WorkloadDriver {
                 SQLText.connection(to: database),
             ])
         let (bytes, result) = try await ProgramStreams(programs: client.programs).capture(
-            call, into: sink, as: Self.part(database), attributes: ["database": database],
-            observer: inspector)
+            call, into: sink, as: Self.part(database), of: .rows,
+            attributes: ["database": database], observer: inspector)
         guard result.succeeded else {
             throw client.failure("pg_dump of database \(shown)", result, side: .source)
         }

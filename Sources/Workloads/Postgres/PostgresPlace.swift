@@ -23,6 +23,9 @@ struct PostgresPlace: Sendable {
             var address = try PostgresAddress(uri: uri)
             if let user = specification.user { address.use(user: user) }
             if let password { address.use(password: password) }
+            if let host = specification.host {
+                return try await client(at: address, on: SSHDestination(address: host))
+            }
             let user = try await systemUser(for: address)
             let directory = try await BlockingPool.shared.run { Self.newestLocalDirectory() }
             return PostgresClient(
@@ -45,6 +48,10 @@ struct PostgresPlace: Sendable {
 
     /// The same server with the programs of its own major version, where this machine has them.
     static func fitting(_ client: PostgresClient, major: Int) async throws -> PostgresClient {
+        guard client.installed.isEmpty else {
+            let own = localDirectories(major: "\(major)").first { client.installed.contains($0) }
+            return own.map { client.using(directory: $0) } ?? client
+        }
         guard client.programs is LocalPrograms else { return client }
         let found = try await BlockingPool.shared.run {
             localDirectories(major: "\(major)").first { access($0 + "pg_dump", X_OK) == 0 }
@@ -54,12 +61,40 @@ struct PostgresPlace: Sendable {
 
     /// A socket asks who is calling: root calls as the user that has the database user's name.
     private func systemUser(for address: PostgresAddress) async throws -> String? {
-        guard geteuid() == 0, address.isSocket, address.environment["PGPASSWORD"] == nil,
-            address.environment["PGPASSFILE"] == nil
-        else { return nil }
+        guard geteuid() == 0, address.asksWhoIsCalling else { return nil }
         let user = address.user ?? "postgres"
         return try await BlockingPool.shared.run { (try? UserAccount(named: user)) != nil }
             ? user : nil
+    }
+
+    /// The server as the machine at `destination` reaches it, by the programs that are there.
+    private func client(
+        at address: PostgresAddress, on destination: SSHDestination
+    ) async throws -> PostgresClient {
+        let programs = SSHPrograms(on: destination)
+        let user = address.user ?? "postgres"
+        let script =
+            #"id -u; id -u "$1" 2>/dev/null || echo none; "#
+            + "for d in /usr/lib/postgresql/*/bin/ /usr/pgsql-*/bin/; do "
+            + #"test -x "${d}psql" && echo "$d"; done; :"#
+        let result = try await programs.run(
+            ProgramCall(["sh", "-c", script, "dr", user], timeout: TimeSpan(seconds: 60)))
+        var lines = result.text.split(separator: "\n").map(String.init)
+        guard result.succeeded, lines.count >= 2 else {
+            throw result.failure("looking for PostgreSQL on \(destination)", side: .source)
+        }
+        let (caller, owner) = (lines.removeFirst(), lines.removeFirst())
+        let isPeer = caller == "0" && owner != "none" && address.asksWhoIsCalling
+        let newest = lines.max { Self.major(of: $0) < Self.major(of: $1) }
+        return PostgresClient(
+            programs: programs, name: "server at \(address.description) on \(destination)",
+            address: address, systemUser: isPeer ? user : nil, directory: newest ?? "",
+            installed: lines)
+    }
+
+    /// The number in `/usr/lib/postgresql/15/bin/`.
+    private static func major(of directory: String) -> Int {
+        Int(directory.filter(\.isNumber)) ?? 0
     }
 
     /// The superuser that the image's entrypoint made.
@@ -74,7 +109,7 @@ struct PostgresPlace: Sendable {
     }
 
     /// Debian's places and Red Hat's.
-    private static func localDirectories(major: String) -> [String] {
+    static func localDirectories(major: String) -> [String] {
         ["/usr/lib/postgresql/\(major)/bin/", "/usr/pgsql-\(major)/bin/"]
     }
 

@@ -47,7 +47,8 @@ public struct SQLiteDriver: WorkloadDriver {
         }
         defer { close(descriptor) }
         _ = try await sink.stream(
-            Self.part, from: descriptor, attributes: ["path": copy.facts.path], observer: nil)
+            Self.part, from: descriptor, of: .rows, attributes: ["path": copy.facts.path],
+            observer: nil)
         outcome.proof.rows = copy.rows
         let shown = printable(copy.facts.path.utf8)
         if let first = copy.facts.damage.first {
@@ -78,9 +79,10 @@ public struct SQLiteDriver: WorkloadDriver {
         return try await BlockingPool.shared.run {
             ([""] + Self.companions).compactMap { end in
                 guard access(place + end, F_OK) == 0 else { return nil }
-                return PreflightFinding(
-                    .conflict, "\(printable((place + end).utf8)) exists",
-                    hint: "stop what uses it before it is replaced")
+                var finding = target.taken(
+                    "\(printable((place + end).utf8)) exists", path: place)
+                finding.hint = finding.hint ?? "stop what uses it before it is replaced"
+                return finding
             }
         }
     }
@@ -94,21 +96,28 @@ public struct SQLiteDriver: WorkloadDriver {
             SQLiteCopy.Facts.self, from: try await source.document(Self.document))
         let file = ReplayedFile(path: place)
         let expected = source.snapshot.proof.rows
-        let replace = context.replace
+        let claim = context.claim("path\(place)")
+        let mayMakeRoom = context.replace || claim.isOwn
         try await BlockingPool.shared.run {
             // A log without its database would be played into the one that is put there.
-            for end in [""] + Self.companions where access(place + end, F_OK) == 0 && !replace {
+            for end in [""] + Self.companions where access(place + end, F_OK) == 0 && !mayMakeRoom {
                 throw Failure(
                     .failed, "\(printable((place + end).utf8)) exists already",
                     hint: "choose another place, or allow it to be replaced", side: .target)
             }
         }
         let found = Mutex(ReplayOutcome())
-        let bytes = try await file.write(Self.part, from: source, replace: false) { descriptor in
+        let bytes = try await file.write(
+            Self.part, from: source, replace: false, claim: claim
+        ) { descriptor in
+            let isOwn = claim.isOwn
+            // One that was being moved when the run was killed is moved on to the same place.
+            let free = claim.aside ?? "\(place)_before_\(AsideName.now())"
+            if !isOwn { await claim.moveAside(to: free) }
             try await BlockingPool.shared.run {
                 let problems = try Self.prove(file.temporary, facts: facts, rows: expected)
                 try Self.settle(descriptor, place: place, facts: facts)
-                let aside = try Self.moveAside(place)
+                let aside = try Self.makeRoom(at: place, aside: isOwn ? nil : free)
                 found.withLock { outcome in
                     outcome.problems = problems
                     if let aside {
@@ -122,12 +131,20 @@ public struct SQLiteDriver: WorkloadDriver {
         return outcome
     }
 
+    public func restoredPlaces(
+        of step: ReplayStep, from source: any ReplaySource, service: Service,
+        target: ReplayTarget, context: WorkloadContext
+    ) async throws -> [RestoredPlace] {
+        [RestoredPlace(part: Self.part, path: try place(source, target))]
+    }
+
     private func place(_ source: any ReplaySource, _ target: ReplayTarget) throws -> String {
         guard let path = source.snapshot.part(Self.part)?.attributes["path"] else {
             throw Failure(.damaged, "the snapshot holds no SQLite database")
         }
         switch target {
         case .here: return path
+        case .place(let place): return place.path(of: path)
         case .directory(let directory):
             let name = path.split(separator: "/").last.map(String.init) ?? "database"
             return ReplayDirectory.path(directory, for: source.snapshot) + "/"
@@ -175,16 +192,24 @@ public struct SQLiteDriver: WorkloadDriver {
     }
 
     /// Moves the old database and its companions aside together, so that they stay one database.
-    private static func moveAside(_ place: String) throws -> String? {
-        let end = AsideName.now()
-        var aside: String?
+    ///
+    /// - Parameter aside: Where to; nil to drop them.
+    /// - Returns: Where the old database is now; nil when there was none.
+    private static func makeRoom(at place: String, aside: String?) throws -> String? {
+        var moved: String?
         for companion in companions + [""] where access(place + companion, F_OK) == 0 {
-            let name = "\(place)_before_\(end)\(companion)"
+            guard let aside else {
+                if unlink(place + companion) != 0 {
+                    throw SystemError.last("unlink", place + companion).failure(side: .target)
+                }
+                continue
+            }
+            let name = aside + companion
             guard dr_rename_exclusive(AT_FDCWD, place + companion, AT_FDCWD, name) == 0 else {
                 throw SystemError.last("rename", place + companion).failure(side: .target)
             }
-            aside = "\(place)_before_\(end)"
+            moved = aside
         }
-        return aside
+        return moved
     }
 }

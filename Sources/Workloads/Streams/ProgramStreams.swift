@@ -22,7 +22,8 @@ struct ProgramStreams: Sendable {
     ///   nothing about the program.
     func capture(
         _ call: ProgramCall, into sink: any CaptureSink, as name: String,
-        attributes: [String: String] = [:], observer: (any StreamObserver)? = nil
+        of content: StreamContent = .anything, attributes: [String: String] = [:],
+        observer: (any StreamObserver)? = nil
     ) async throws -> (bytes: UInt64, result: ProgramResult) {
         enum Side { case program(ProgramResult), stream(UInt64) }
         let pipe = try Self.pipe()
@@ -37,7 +38,8 @@ struct ProgramStreams: Sendable {
                 defer { pipe.closeReader() }
                 return .stream(
                     try await sink.stream(
-                        name, from: pipe.reader, attributes: attributes, observer: observer))
+                        name, from: pipe.reader, of: content, attributes: attributes,
+                        observer: observer))
             }
             var bytes: UInt64 = 0
             var result = ProgramResult(status: 0)
@@ -52,6 +54,43 @@ struct ProgramStreams: Sendable {
         }
     }
 
+    /// Lets `take` read a program's standard output.
+    ///
+    /// - Returns: What `take` came to, and how the program ended. A program whose output nobody reads
+    ///   to the end is ended.
+    func read<Value: Sendable>(
+        _ call: ProgramCall, _ take: @escaping @Sendable (Int32) async throws -> Value
+    ) async throws -> (taken: Result<Value, any Error>, result: ProgramResult) {
+        let pipe = try Self.pipe()
+        let programs = programs
+        let running = Task {
+            defer { pipe.closeWriter() }
+            var call = call
+            call.output = pipe.writer
+            return try await programs.run(call)
+        }
+        return try await withTaskCancellationHandler {
+            let taken: Result<Value, any Error>
+            do { taken = .success(try await take(pipe.reader)) } catch { taken = .failure(error) }
+            pipe.closeReader()
+            guard case .failure(let error) = taken else { return (taken, try await running.value) }
+            // It finds nobody to write to any more; what it then says may say why.
+            let patience = Task {
+                try await Task.sleep(for: .seconds(10))
+                running.cancel()
+            }
+            defer { patience.cancel() }
+            switch await running.result {
+            case .success(let ended): return (taken, ended)
+            // It could not even be started.
+            case .failure(let cause as Failure): throw cause
+            case .failure: throw error
+            }
+        } onCancel: {
+            running.cancel()
+        }
+    }
+
     /// Streams a part into a program's standard input.
     ///
     /// A program that does not read to the end, and a part that cannot be read to its end, are
@@ -61,13 +100,18 @@ struct ProgramStreams: Sendable {
     func replay(
         _ part: String, from source: any ReplaySource, into call: ProgramCall
     ) async throws -> (bytes: UInt64, result: ProgramResult) {
-        enum Side {
-            case program(Result<ProgramResult, any Error>)
-            case stream(Result<UInt64, any Error>)
-            case patienceIsOver
-        }
+        let (bytes, result) = try await feeding(call) { try await source.stream(part, to: $0) }
+        return (bytes ?? 0, result)
+    }
+
+    /// The same for whatever `write` writes into the descriptor it is given.
+    ///
+    /// - Returns: What `write` returned, nil when the program failed before; how the program ended.
+    func feeding<Written: Sendable>(
+        _ call: ProgramCall, _ write: @escaping @Sendable (Int32) async throws -> Written
+    ) async throws -> (written: Written?, result: ProgramResult) {
         let pipe = try Self.pipe()
-        return try await withThrowingTaskGroup(of: Side.self) { group in
+        return try await withThrowingTaskGroup(of: FedSide<Written>.self) { group in
             group.addTask {
                 defer { pipe.closeReader() }
                 var call = call
@@ -78,15 +122,15 @@ struct ProgramStreams: Sendable {
             }
             group.addTask {
                 do {
-                    let count = try await source.stream(part, to: pipe.writer)
+                    let written = try await write(pipe.writer)
                     pipe.closeWriter()
-                    return .stream(.success(count))
+                    return .stream(.success(written))
                 } catch {
                     // The program must not take this for the end of the data.
                     return .stream(.failure(error))
                 }
             }
-            var bytes: UInt64?
+            var written: Written?
             var result: ProgramResult?
             var feedError: (any Error)?
             for try await side in group {
@@ -94,7 +138,7 @@ struct ProgramStreams: Sendable {
                 case .program(.success(let ended)): result = ended
                 case .program(.failure(let error)):
                     if feedError == nil || !(error is CancellationError) { throw error }
-                case .stream(.success(let count)): bytes = count
+                case .stream(.success(let done)): written = done
                 case .stream(.failure(let error)):
                     feedError = error
                     // Most likely the program has ended and its own words say why.
@@ -104,9 +148,9 @@ struct ProgramStreams: Sendable {
                     }
                 case .patienceIsOver: group.cancelAll()
                 }
-                if let result, let bytes { return (bytes, result) }
+                if let result, let written { return (written, result) }
                 if let result, let feedError {
-                    if !result.succeeded { return (0, result) }
+                    if !result.succeeded { return (nil, result) }
                     throw feedError
                 }
             }
@@ -138,6 +182,13 @@ struct ProgramStreams: Sendable {
         try? await fed
         return result
     }
+}
+
+/// One of the two sides of a pipe into a program has ended.
+private enum FedSide<Written: Sendable>: Sendable {
+    case program(Result<ProgramResult, any Error>)
+    case stream(Result<Written, any Error>)
+    case patienceIsOver
 }
 
 extension ProgramResult {

@@ -85,6 +85,12 @@ public final class TarWriter {
         filling = 0
     }
 
+    /// Gives out what is held back: the entries of another archive can follow in the same output.
+    public func pause() throws {
+        precondition(left == 0, "an entry was not written to its end")
+        try flush()
+    }
+
     /// Ends the archive. Without this it is not whole.
     public func finish() throws {
         try append(Array(repeating: 0, count: 2 * TarHeader.length))

@@ -74,13 +74,19 @@ public struct PathDriver: WorkloadDriver {
         }
         let address = place.part.address(of: place.path)
         switch target {
-        case .here:
+        case .here, .place:
             guard place.part.kind == .tree, address.first == UInt8(ascii: "/") else {
                 throw Failure(
                     .usage, "\(printable(address)) has no place on this machine of its own",
                     hint: "bring it back to a directory: --to ./somewhere/")
             }
-            return Wanted(place: place, found: found, target: Self.text(address[...]))
+            if let host = place.part.attributes[MachineFiles.hostKey] {
+                throw Failure(
+                    .usage, "\(printable(address)) was captured on \(printable(host.utf8))",
+                    hint: "bring it back to a directory, or the whole service: --to ./somewhere/")
+            }
+            let text = Self.text(address[...])
+            return Wanted(place: place, found: found, target: target.path(text) ?? text)
         case .directory(let directory):
             let last = address.split(separator: UInt8(ascii: "/")).last ?? Array("root".utf8)[...]
             let base = directory.hasSuffix("/") ? String(directory.dropLast()) : directory
@@ -117,7 +123,7 @@ public struct PathDriver: WorkloadDriver {
                 switch RestoredTree(path: place).state {
                 case .absent, .emptyDirectory: nil
                 case .directory, .other:
-                    PreflightFinding(.conflict, "\(printable(place.utf8)) exists")
+                    target.taken("\(printable(place.utf8)) exists", path: place)
                 }
             }
         }
@@ -134,23 +140,15 @@ public struct PathDriver: WorkloadDriver {
         let part = wanted.place.part
         guard part.kind == .tree else {
             let count = try await ReplayedFile(path: wanted.target).write(
-                part.name, from: source, replace: context.replace)
+                part.name, from: source, replace: context.replace,
+                claim: context.claim("path\(wanted.target)"))
             return ReplayOutcome(bytes: ByteCount(count))
         }
         let options = TreeReplayOptions(
-            privilegedMetadata: target == .here || context.privilegedMetadata,
+            privilegedMetadata: target.isLive || context.privilegedMetadata,
             owners: geteuid() == 0, root: wanted.place.path)
-        let (summary, aside) = try await RestoredTree(path: wanted.target).replay(
-            part.name, from: source, options: options, replace: context.replace)
-        var outcome = ReplayOutcome(
-            bytes: summary.bytes, notes: summary.dropped.map { "dropped: \($0)" },
-            problems: summary.problems)
-        if let aside { outcome.notes.append("what was there is now \(printable(aside.utf8))") }
-        if summary.files != wanted.found.files {
-            outcome.problems.append(
-                "\(printable(path.utf8)): \(summary.files) files came back of "
-                    + "\(wanted.found.files)")
-        }
-        return outcome
+        return try await RestoredTree(path: wanted.target).outcome(
+            of: part.name, from: source, options: options, context: context, name: path,
+            files: wanted.found.files)
     }
 }

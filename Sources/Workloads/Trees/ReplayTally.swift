@@ -23,6 +23,7 @@ final class ReplayTally: Sendable {
         var dropped = [Int](repeating: 0, count: Dropped.allCases.count)
         var problems: [String] = []
         var unnamed = 0
+        var cause: ExitCode?
     }
 
     private let state = Mutex(State())
@@ -40,9 +41,12 @@ final class ReplayTally: Sendable {
 
     func dropped(_ what: Dropped) { state.withLock { $0.dropped[what.rawValue] += 1 } }
 
-    func problem(_ path: [UInt8], _ reason: String) {
+    /// - Parameter cause: The code that stands for why, where it is one of its own.
+    func problem(_ path: [UInt8], _ reason: String, cause: ExitCode? = nil) {
         let name = path.isEmpty ? "the tree's root" : printable(path)
         state.withLock { state in
+            // What can be helped by making room is said first.
+            if let cause, state.cause == nil || cause == .noSpace { state.cause = cause }
             if state.problems.count < Self.namedProblems {
                 state.problems.append("\(name): \(reason)")
             } else {
@@ -61,6 +65,7 @@ final class ReplayTally: Sendable {
                 summary.dropped.append(what.words(state.dropped[what.rawValue]))
             }
             summary.problems = state.problems
+            summary.cause = state.cause
             if state.unnamed > 0 { summary.problems.append("\(state.unnamed) more like these") }
         }
         return summary

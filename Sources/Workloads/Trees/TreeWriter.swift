@@ -82,7 +82,7 @@ public final class TreeWriter: Sendable {
             }
             return try result.get()
         } catch  where !error.isGlobal {
-            tally.problem(entry.path, Self.words(error))
+            tally.problem(entry.path, Self.words(error), cause: error.isNoSpace ? .noSpace : nil)
             return nil
         } catch {
             throw located(error, entry)
@@ -132,13 +132,17 @@ public final class TreeWriter: Sendable {
 
     /// Gives up a file whose content could not be read: it is removed under all its names, each of
     /// which is named as a problem.
-    public func abandon(_ handle: FileHandle, _ entry: TreeEntry, reason: String) {
+    ///
+    /// - Parameter cause: The code that stands for why, where it is one of its own.
+    public func abandon(
+        _ handle: FileHandle, _ entry: TreeEntry, reason: String, cause: ExitCode? = nil
+    ) {
         // Whatever becomes of the names, the wrong bytes are gone.
         _ = ftruncate(handle.descriptor, 0)
         let others = state.withLock { $0.links.forget(entry.path, handle.descriptor) }
         _ = close(handle.descriptor)
         for path in [entry.path] + others {
-            tally.problem(path, reason)
+            tally.problem(path, reason, cause: cause)
             state.withLock { remove(path, &$0) }
         }
     }

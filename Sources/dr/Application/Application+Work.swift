@@ -2,6 +2,7 @@ import CLinux
 import Engine
 import Glibc
 import Model
+import Repository
 import Workloads
 
 extension Application {
@@ -31,6 +32,21 @@ extension Application {
         RepositoryPassword(environment: environment, secrets: secrets) { question in
             try await Terminal().ask(question, isSecret: true)
         }
+    }
+
+    /// What opens the repository at `place`.
+    func credential(for place: String) async throws -> Credential {
+        try await password.credential(for: place)
+    }
+
+    /// The password of something else: a new one, or that of a repository that is copied.
+    ///
+    /// - Parameter file: A file that the command line names, seen from the working directory.
+    func otherPassword(prefix: String, file: String?) -> RepositoryPassword {
+        var other = password
+        other.prefix = prefix
+        other.file = file.map { absolutePath($0, from: environment.workingDirectory) }
+        return other
     }
 
     /// What drivers need of the world around them.

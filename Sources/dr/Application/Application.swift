@@ -9,6 +9,8 @@ struct Application: Sendable {
     let environment: ProcessEnvironment
     let options: GlobalOptions.Values
     let output: Output
+    /// When this process began to work, by the time of day.
+    let started = SystemTimepiece().wall
 
     init(environment: ProcessEnvironment, options: GlobalOptions.Values) {
         self.environment = environment
@@ -63,6 +65,6 @@ struct Application: Sendable {
         if let problem = TextRule.repository.problem(with: path) {
             throw Failure(.usage, "\(name) \(problem.message)", hint: problem.hint)
         }
-        return absolutePath(path, from: environment.workingDirectory)
+        return absolutePlace(path, from: environment.workingDirectory)
     }
 }

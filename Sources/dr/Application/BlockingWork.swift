@@ -1,7 +1,5 @@
 import Engine
-import Model
 import Repository
-import Synchronization
 
 /// Runs `body` on a thread that may block for long.
 ///
@@ -10,28 +8,7 @@ import Synchronization
 func blockingWork<Value: Sendable>(
     _ body: @escaping @Sendable (_ check: @escaping @Sendable () throws -> Void) throws -> Value
 ) async throws -> Value {
-    let flag = CancellationFlag()
-    return try await withTaskCancellationHandler {
-        try Task.checkCancellation()
-        return try await BlockingPool.shared.run {
-            do {
-                return try body {
-                    if flag.isSet.load(ordering: .relaxed) { throw CancellationError() }
-                }
-            } catch let error as FormatError {
-                throw error.failure
-            } catch is ObjectMissing {
-                throw Failure(
-                    .damaged, "a pack is missing from the repository",
-                    hint: "run 'dr check' to see what is affected", side: .repository)
-            }
-        }
-    } onCancel: {
-        flag.isSet.store(true, ordering: .relaxed)
+    try await BlockingPool.shared.runCancellable { check in
+        try damageAsFailure { try body(check) }
     }
-}
-
-/// Whether somebody has lost interest.
-private final class CancellationFlag: Sendable {
-    let isSet = Atomic<Bool>(false)
 }

@@ -12,7 +12,7 @@ enum CommandLineParser {
     /// - Parameter arguments: Without the program's own name.
     /// - Throws: `Failure` with code `usage`.
     static func parse(_ arguments: [String]) throws -> Parsed {
-        if arguments == ["help", "exit-codes"] { return .text(exitCodes) }
+        if arguments.suffix(2) == ["help", "exit-codes"] { return .text(exitCodes) }
         try checkNames(arguments)
         do {
             let command = try Dr.parseAsRoot(arguments)
@@ -43,7 +43,7 @@ enum CommandLineParser {
 
     /// What the parser's own help command would print; nil for any other command.
     private static func helpText(_ command: any ParsableCommand) -> String? {
-        guard !(command is Dr), !(command is ConfigCommand) else { return nil }
+        if command is any CommandGroup { return nil }
         var command = command
         do {
             try command.run()
@@ -58,7 +58,7 @@ enum CommandLineParser {
         guard Dr.exitCode(for: error) == .success else { return nil }
         // The parser repeats them in every line of usage, which hides what a command is about.
         let options =
-            "[--config <file>] [--repository <directory>] [--json] [--quiet] [--verbose ...] [--yes]"
+            "[--config <file>] [--repository <place>] [--json] [--quiet] [--verbose ...] [--yes]"
         return Dr.fullMessage(for: error).replacing(options, with: "[global options]")
     }
 

@@ -10,23 +10,21 @@ extension Application {
         case .command: CommandDriver(programs: programs)
         case .docker: DockerDriver()
         case .postgres: postgresDriver
+        case .proxmox: ProxmoxDriver(programs: programs)
+        case .mariadb: mariadbDriver
         default: UnknownKindDriver(kind: kind)
         }
     }
 
-    private var postgresDriver: PostgresDriver {
-        PostgresDriver { name, engine, context in
-            ContainerPrograms(
-                engine: try await DockerEngine.connect(host: engine ?? context.dockerHost),
-                container: name)
-        }
-    }
+    var postgresDriver: PostgresDriver { PostgresDriver() }
+
+    var mariadbDriver: MariaDBDriver { MariaDBDriver() }
 
     /// What a container's capture leaves out because a dump of one of `services` holds it.
     func dumpedMounts(
         of services: [Service]
     ) -> @Sendable (DockerSpecification, WorkloadContext) async throws -> [String] {
-        let dumped = DumpedMounts(postgres: postgresDriver)
+        let dumped = DumpedMounts(postgres: postgresDriver, mariadb: mariadbDriver)
         return { docker, context in
             try await dumped.excluded(from: docker, services: services, context: context)
         }

@@ -19,29 +19,35 @@ struct OpenRepository: Sendable {
 }
 
 extension Application {
-    /// The store that `configuration` names.
-    func store(of configuration: Configuration) -> DirectoryStore {
-        DirectoryStore(root: configuration.repository)
-    }
-
     /// Unlocks the repository, opens its catalog and brings it up to date.
     ///
     /// Whether there is a repository is found out before anyone is asked for a password.
     ///
-    /// - Parameter refreshing: The index learns which packs there are; a check does that itself.
+    /// - Parameters:
+    ///   - refreshing: The index learns which packs there are; backup and check do that themselves.
+    ///   - writing: A repository that went back in time is refused; whoever only reads is warned. Whoever
+    ///     only reads does without a catalog on disk where there is no space for it.
+    ///   - caching: What is kept here of a store that is far away may be used. Whoever proves that
+    ///     all is there asks the store.
+    ///   - credential: What opens it; nil for what the environment says.
     func open(
-        _ configuration: Configuration, refreshing: Bool = true
+        _ configuration: Configuration, refreshing: Bool = true, writing: Bool = false,
+        caching: Bool = true, credential: ((String) async throws -> Credential)? = nil
     ) async throws -> OpenRepository {
-        let store = store(of: configuration)
+        var store = try await store(of: configuration)
         let id = try await BackupRepository.identity(of: store)
-        let password = try await password.read(for: store.place)
-        let repository = try await BackupRepository.open(
-            in: store, credential: .password(password))
-        let catalog = try await openCatalog(configuration, of: id)
+        if caching { store = try cached(store, of: id, configuration) }
+        let opens =
+            if let credential { try await credential(store.place) } else {
+                try await self.credential(for: store.place)
+            }
+        let repository = try await BackupRepository.open(in: store, credential: opens)
+        let catalog = try await openCatalog(configuration, of: id, mustLast: writing)
+        try await noticeRollback(catalog, repository, refusing: writing)
         try await bringUpToDate(catalog, with: repository)
         try await SnapshotMarking(repository: repository, catalog: catalog).learn()
         let index = try await BlockingPool.shared.run {
-            try ChunkTable(at: "\(catalog.directory)/chunks-\(id).sqlite")
+            try ChunkTable(at: Self.chunkTable(of: id, in: catalog))
         }
         if refreshing {
             let change = try await repository.refresh(index)
@@ -55,23 +61,91 @@ extension Application {
             configuration: configuration, repository: repository, catalog: catalog, index: index)
     }
 
-    /// The catalog of the repository that `configuration` names, for which no password is needed.
-    func openCatalog(_ configuration: Configuration) async throws -> Catalog {
-        let id = try await BackupRepository.identity(of: store(of: configuration))
-        return try await openCatalog(configuration, of: id)
+    /// The same store; of one that is far away, what is small and read again and again is kept here.
+    private func cached(
+        _ store: any ObjectStore, of id: RepositoryID, _ configuration: Configuration
+    ) throws -> any ObjectStore {
+        let limit = configuration.repositoryOptions.cacheLimit
+        guard store.isRemote, limit.bytes > 0 else { return store }
+        let directory = try catalogDirectory(configuration, id)
+        return CachingStore(store, cache: ObjectCache(in: directory + "/cache", limit: limit))
     }
 
+    /// Where the chunk table of a repository is.
+    static func chunkTable(of id: RepositoryID, in catalog: Catalog) -> String {
+        catalog.isInMemory ? ":memory:" : "\(catalog.directory)/chunks-\(id).sqlite"
+    }
+
+    /// What this machine has seen in the repository must still be there.
+    private func noticeRollback(
+        _ catalog: Catalog, _ repository: BackupRepository, refusing: Bool
+    ) async throws {
+        let vanished = try await repository.vanishedHeads(known: try await catalog.chainHeads())
+        guard let first = vanished.first else { return }
+        let message =
+            "the repository at \(printable(repository.store.place.utf8)) is not what this"
+            + " machine has seen before"
+        guard refusing else {
+            return output.warning(
+                "\(message): \(first)", hint: "dr check tells what is missing")
+        }
+        throw Failure(
+            .damaged, message,
+            hint: "dr check tells what is missing; if an older state was put there on purpose,"
+                + " dr catalog rebuild accepts it",
+            cause: vanished.joined(separator: "; "), side: .repository)
+    }
+
+    /// The catalog of the repository that `configuration` names, for which no password is needed.
+    func openCatalog(_ configuration: Configuration) async throws -> Catalog {
+        let id = try await BackupRepository.identity(
+            of: try await store(of: configuration))
+        return try await openCatalog(configuration, of: id, mustLast: true)
+    }
+
+    /// - Parameter mustLast: A full disk is an error; otherwise the catalog is made in memory then.
     private func openCatalog(
-        _ configuration: Configuration, of id: RepositoryID
+        _ configuration: Configuration, of id: RepositoryID, mustLast: Bool
     ) async throws -> Catalog {
-        let catalog = try await Catalog.open(
-            at: try catalogDirectory(configuration, id), repository: id)
+        let directory = try catalogDirectory(configuration, id)
+        if !mustLast, let free = Self.freeBytes(near: directory), free < Self.catalogSpace {
+            return try await catalogInMemory(of: id, insteadOf: directory)
+        }
+        let catalog: Catalog
+        do {
+            catalog = try await Catalog.open(at: directory, repository: id)
+        } catch let failure as Failure where failure.code == .noSpace && !mustLast {
+            return try await catalogInMemory(of: id, insteadOf: directory)
+        }
         if case .replacedDamaged(let aside, let detail) = catalog.origin {
             output.warning(
                 "the catalog was damaged and is made again from the repository (\(detail))",
                 hint: "the damaged one is kept as \(aside)")
         }
         return catalog
+    }
+
+    /// Free bytes with which a restore surely ends: its journal and report, and the index's rows.
+    private static let catalogSpace: UInt64 = 4 << 20
+
+    private func catalogInMemory(
+        of id: RepositoryID, insteadOf directory: String
+    ) async throws -> Catalog {
+        output.warning(
+            "there is no space for the catalog at \(printable(directory.utf8)): nothing that this run"
+                + " does is remembered",
+            hint: "free some space there; an interrupted restore begins anew until then")
+        return try await Catalog.inMemory(for: id)
+    }
+
+    /// Free bytes at a path, or at the nearest one above it that exists; nil when nobody knows.
+    private static func freeBytes(near path: String) -> UInt64? {
+        var path = path
+        while true {
+            if let free = try? FileSystem().freeBytes(at: path) { return free }
+            guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return nil }
+            path = String(path[..<slash])
+        }
     }
 
     /// The directory of the catalog of one repository.

@@ -23,7 +23,7 @@ struct ProcessEnvironment: Sendable {
             if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
             entry += 1
         }
-        unsetenv("DR_PASSWORD")
+        for name in ["DR_PASSWORD", "DR_NEW_PASSWORD", "DR_FROM_PASSWORD"] { unsetenv(name) }
         var directory = "/"
         if let pointer = getcwd(nil, 0) {
             directory = String(cString: pointer)
@@ -32,6 +32,14 @@ struct ProcessEnvironment: Sendable {
         return ProcessEnvironment(
             variables: variables, workingDirectory: directory,
             outputColumns: columns(STDOUT_FILENO), errorColumns: columns(STDERR_FILENO))
+    }
+
+    /// Whether a program can be run: its path, or a name that is looked up in `PATH`.
+    func hasProgram(_ name: String) -> Bool {
+        if name.contains("/") { return access(name, X_OK) == 0 }
+        return (variables["PATH"] ?? "/usr/bin:/bin").split(separator: ":").contains {
+            access("\($0)/\(name)", X_OK) == 0
+        }
     }
 
     private static func columns(_ descriptor: Int32) -> Int? {

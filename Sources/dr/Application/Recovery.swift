@@ -22,6 +22,10 @@ struct RecoveryWish: Sendable {
     var paths: [String] = []
     /// Devices, setuid bits and privileged attributes come back to a directory too.
     var privilegedMetadata = false
+    /// Nobody is there for manual steps.
+    var unattended = false
+    /// How things are called there, where no configuration says so: in a drill.
+    var place: TargetPlace?
 }
 
 /// A plan, and all that is needed to carry it out.
@@ -32,11 +36,29 @@ struct PreparedRecovery: Sendable {
 
 extension Application {
     /// Where things are to be brought back to; a directory is seen from the working directory.
-    func target(_ text: String) -> RecoveryTarget {
+    ///
+    /// - Throws: `Failure` with code `usage` for a name that the configuration does not know.
+    func target(_ text: String, _ open: OpenRepository) throws -> RecoveryTarget {
         switch RecoveryTarget(text) {
         case .directory(let path):
-            .directory(absolutePath(path, from: environment.workingDirectory))
-        case let other: other
+            return .directory(absolutePath(path, from: environment.workingDirectory))
+        case .named(let name):
+            let known = open.configuration.targets.map(\.name)
+            if open.configuration.targets.contains(where: {
+                $0.name == name && $0.isIsolated == true
+            }) {
+                throw Failure(
+                    .usage, "target \(printable(name.utf8)) is for drills alone",
+                    hint: "dr drill --on \(printable(name.utf8))")
+            }
+            guard !known.contains(name) else { return .named(name) }
+            let near = nearestName(to: name, among: known + ["here"])
+            throw Failure(
+                .usage, "no target \(printable(name.utf8))",
+                hint: near.map { "did you mean \($0)?" }
+                    ?? "give here, a directory with a / in its path, or a name under targets: of "
+                    + "the configuration")
+        case .here: return .here
         }
     }
 
@@ -44,8 +66,29 @@ extension Application {
     ///
     /// - Parameter progress: Told of the bytes that the run will write later.
     func prepare(
-        _ wish: RecoveryWish, _ open: OpenRepository, progress: ProgressDisplay? = nil
+        _ wish: RecoveryWish, _ open: OpenRepository, progress: ProgressDisplay? = nil,
+        adjusting adjust: (inout RecoveryEnvironment) -> Void = { _ in }
     ) async throws -> PreparedRecovery {
+        var (plan, request) = try await plan(wish, open)
+        var surroundings = surroundings(
+            open, source(open, progress), driver(for: wish.paths, open), replace: wish.replace,
+            privilegedMetadata: wish.privilegedMetadata, unattended: wish.unattended,
+            place: plan.place)
+        adjust(&surroundings)
+        let environment = surroundings
+        func run() -> RecoveryRun {
+            RecoveryRun(
+                plan, services: request.services, snapshots: request.snapshots,
+                environment: environment)
+        }
+        plan.findings = await run().preflight()
+        return PreparedRecovery(plan: plan, run: run())
+    }
+
+    /// Makes the plan for a wish; looks at nothing but the repository and the catalog.
+    func plan(_ wish: RecoveryWish, _ open: OpenRepository) async throws
+        -> (plan: RecoveryPlan, request: PlanRequest)
+    {
         let snapshots = try await open.catalog.snapshots()
         var request = try request(wish, open, snapshots)
         if let text = wish.moment {
@@ -54,33 +97,90 @@ extension Application {
             request.momentText = text
         }
         request.accepted = try await open.catalog.snapshots(marked: .accepted)
-        for phase in PlannedStep.Phase.allCases {
-            request.measurements += try await open.catalog.measurements(
-                of: "restore.\(phase.rawValue)")
+        for subject in PlanRequest.measuredSubjects {
+            request.measurements += try await open.catalog.measurements(of: subject)
         }
-        let source: SourceProvider = { snapshot in
-            RepositoryReplaySource(
-                snapshot: snapshot, repository: open.repository, index: open.index,
-                advance: { bytes in progress?.update { $0.bytesDone += bytes } })
-        }
-        let driver = driver(for: wish, open)
-        var plan = try await Planner(
-            repository: open.repository.id, sourceFor: source, driverFor: driver
+        let plan = try await Planner(
+            repository: open.repository.id, sourceFor: source(open, nil),
+            driverFor: driver(for: wish.paths, open)
         ).plan(request)
         try checkPaths(wish, plan)
-        var context = context(open.configuration)
-        context.replace = wish.replace
-        context.privilegedMetadata = wish.privilegedMetadata
-        let surroundings = RecoveryEnvironment(
-            catalog: open.catalog, timepiece: timepiece, sourceFor: source, driverFor: driver,
-            context: context, probe: probe(open.configuration), host: host, processID: getpid(),
-            program: Version.current)
-        func run() -> RecoveryRun {
-            RecoveryRun(
-                plan, services: request.services, snapshots: snapshots, environment: surroundings)
+        return (plan, request)
+    }
+
+    /// Opens snapshots; what they give is counted by service.
+    func source(_ open: OpenRepository, _ progress: ProgressDisplay?) -> SourceProvider {
+        { snapshot in
+            RepositoryReplaySource(
+                snapshot: snapshot, repository: open.repository, index: open.index,
+                advance: { bytes in
+                    progress?.update {
+                        $0.bytesDone += bytes
+                        $0.bytesOf[snapshot.service.text, default: 0] += bytes.bytes
+                    }
+                })
         }
-        plan.findings = await run().preflight()
-        return PreparedRecovery(plan: plan, run: run())
+    }
+
+    /// What a run needs of the world around it.
+    private func surroundings(
+        _ open: OpenRepository, _ source: @escaping SourceProvider,
+        _ driver: @escaping DriverProvider, replace: Bool, privilegedMetadata: Bool,
+        unattended: Bool, place: TargetPlace?
+    ) -> RecoveryEnvironment {
+        var context = context(open.configuration)
+        context.replace = replace
+        context.privilegedMetadata = privilegedMetadata
+        var surroundings = RecoveryEnvironment(
+            catalog: open.catalog, timepiece: timepiece, sourceFor: source, driverFor: driver,
+            context: context, probe: probe(open.configuration, at: place), host: host,
+            processID: getpid(),
+            program: Version.current)
+        surroundings.limits = RecoveryLimits(open.configuration.recovery)
+        if !unattended, Terminal().isThere {
+            surroundings.person = { try await askPerson($0) }
+        }
+        return surroundings
+    }
+
+    /// Tells a person what to do, and waits until it was done.
+    private func askPerson(_ message: String) async throws {
+        let question = "\nTo do by hand: \(printable(message.utf8))\nPress Enter when it is done. "
+        let answer = try await output.withoutProgress {
+            try await Terminal().ask(question, isSecret: false)
+        }
+        guard answer != nil else {
+            throw Failure(
+                .failed, "nobody is there to do it: \(printable(message.utf8))",
+                hint: "run dr restore --resume on a terminal", side: .local)
+        }
+    }
+
+    /// Looks up a run that ended before all was done, and at the target; changes nothing.
+    ///
+    /// - Parameter run: First digits of its id; nil for the latest restore.
+    func prepareResume(
+        _ run: String?, _ open: OpenRepository, replace: Bool, unattended: Bool,
+        progress: ProgressDisplay
+    ) async throws -> (run: InterruptedRun, prepared: PreparedRecovery) {
+        let earlier = try await InterruptedRun.find(run, in: open.catalog)
+        let orders = earlier.orders
+        let snapshots = try await open.catalog.snapshots()
+        let source = source(open, progress)
+        let driver = driver(for: orders.paths, open)
+        let surroundings = surroundings(
+            open, source, driver, replace: orders.replace || replace,
+            privilegedMetadata: orders.privilegedMetadata,
+            unattended: orders.unattended || unattended, place: earlier.plan.place)
+        let configured = open.configuration.services
+        let services =
+            configured.isEmpty || !orders.paths.isEmpty
+            ? PlanRequest.services(of: snapshots) : configured
+        var plan = earlier.plan
+        let run = RecoveryRun(
+            plan, services: services, snapshots: snapshots, environment: surroundings)
+        plan.findings = await run.preflight(earlier)
+        return (earlier, PreparedRecovery(plan: plan, run: run))
     }
 
     /// Which services, and of which snapshots.
@@ -93,6 +193,11 @@ extension Application {
         try refuseUnknown(wish.services, among: services.map(\.name.text))
         var request = PlanRequest(
             services: services, target: wish.target, made: timepiece.wall, snapshots: snapshots)
+        request.limits = RecoveryLimits(open.configuration.recovery)
+        if case .named(let name) = wish.target {
+            request.place =
+                wish.place ?? open.configuration.targets.first { $0.name == name }
+        }
         guard !wish.paths.isEmpty else {
             request.names = wish.services.map { ServiceName($0) }
             request.only = wish.only
@@ -115,11 +220,11 @@ extension Application {
         return request
     }
 
-    private func driver(for wish: RecoveryWish, _ open: OpenRepository) -> DriverProvider {
-        guard !wish.paths.isEmpty else { return { driver(for: $0) } }
+    private func driver(for paths: [String], _ open: OpenRepository) -> DriverProvider {
+        guard !paths.isEmpty else { return { driver(for: $0) } }
         let lookup = TreeLookup(repository: open.repository, index: open.index)
         return { kind in
-            PathDriver(kind: kind, paths: wish.paths) { candidates, part in
+            PathDriver(kind: kind, paths: paths) { candidates, part in
                 try await lookup.find(candidates, in: part).map {
                     PathDriver.Found(path: $0.path, files: $0.files, bytes: $0.bytes)
                 }
@@ -141,5 +246,12 @@ extension Application {
         return Failure(
             .usage, "the \(when) snapshots\(whose) have no \"\(printable(path.utf8))\"",
             hint: "dr find tells which snapshots have it")
+    }
+}
+
+extension RecoveryLimits {
+    /// As the configuration says.
+    init(_ rules: RecoveryRules) {
+        self.init(data: rules.jobs, disk: rules.jobsPerDisk, downloads: rules.downloads)
     }
 }

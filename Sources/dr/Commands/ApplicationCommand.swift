@@ -14,3 +14,6 @@ protocol ApplicationCommand: ParsableCommand {
     /// - Throws: `Failure`, ``Failures``, or anything else for a fault of `dr` itself.
     func run(in application: Application) async throws -> ExitCode
 }
+
+/// A command that only has commands below it: without one of them it is a mistake.
+protocol CommandGroup: ParsableCommand {}

@@ -8,10 +8,16 @@ struct BackupReporter: Sendable {
 
     func report(_ event: BackupEvent) {
         switch event {
-        case .began(let workload, let number, let total):
+        case .unreadable(let pack, let reason):
+            output.warning(
+                "the pack \(pack.short) cannot be read: \(reason)",
+                hint: "what it holds is treated as lost; dr check tells what that is")
+        case .remarked(let text):
+            output.event("note", ["message": .string(text)])
+            output.note(StyledText("dr: \(text)"))
+        case .began(let workload, _, let total):
             progress.update {
                 $0.current = workload.text
-                $0.stepsDone = number - 1
                 $0.stepsTotal = total
             }
             output.event("began", ["workload": .string(workload.text)])
@@ -30,6 +36,23 @@ struct BackupReporter: Sendable {
                 ])
             output.detail(
                 StyledText("\(snapshot.workload): snapshot \(snapshot.id.short), \(took)"))
+        case .retrying(let workload, let failure, let pause):
+            output.event(
+                "retrying",
+                [
+                    "workload": .string(workload.text), "message": .string(failure.description),
+                    "seconds": .number(pause.seconds),
+                ])
+            output.note(
+                StyledText("\(workload): \(failure.description): trying again in \(pause)"))
+        case .hookFailed(let service, let failure):
+            output.event(
+                "hook_failed",
+                [
+                    "service": service.map { .string($0.text) },
+                    "message": .string(failure.description),
+                ])
+            output.failure(failure)
         case .failed(let workload, let failure, let took):
             progress.update { $0.stepsDone += 1 }
             output.event(
@@ -38,7 +61,8 @@ struct BackupReporter: Sendable {
                     "workload": .string(workload.text), "message": .string(failure.description),
                     "seconds": .number(took.seconds),
                 ])
-            output.failure(failure.during(workload.text))
+            // The result says it with its hint; who follows the run hears of it at once.
+            output.note(StyledText("\(workload): \(failure.description)"))
         }
     }
 }
@@ -46,8 +70,14 @@ struct BackupReporter: Sendable {
 /// What a backup run came to, for people and programs.
 struct BackupResult: Presentable {
     var summary: BackupSummary
+    /// Snapshots that retention removed; nil when it was not applied.
+    var forgotten: Int?
 
-    var json: JSONValue { JSONValue(message: "summary", summary) }
+    var json: JSONValue {
+        let document = JSONValue(message: "summary", summary)
+        guard case .object(let members) = document, let forgotten else { return document }
+        return .object(members + [JSONMember("forgotten", .integer(Int64(forgotten)))])
+    }
 
     func write(to page: inout Page) {
         var table = Table(
@@ -73,9 +103,30 @@ struct BackupResult: Presentable {
         }
         page.table(table)
         for item in summary.items {
+            if let failure = item.failure {
+                remark("failed", failure.description, item, &page)
+                let hint = failure.hint ?? "put that right, then run: dr backup \(item.service)"
+                page.line(StyledText("    hint: \(hint)"))
+            }
             for text in item.suspicions { remark("suspicious", text, item, &page) }
+            if let snapshot = item.snapshot, !item.suspicions.isEmpty {
+                page.line(
+                    StyledText(
+                        "    hint: look at it; if it is as it should be: dr snapshots accept "
+                            + snapshot.short))
+            }
             for text in item.omissions { remark("left out", text, item, &page) }
             for text in item.notes { remark("note", text, item, &page) }
+            if let text = item.recovered { remark("recovered", text, item, &page) }
+        }
+        for group in summary.groups {
+            let state = group.consistency.map { "one moment, \($0.rawValue) consistent" }
+            let moment = group.asOf.map { ", as of \($0)" } ?? ""
+            page.line(
+                StyledText("group \(group.name): \(state ?? "not saved as a whole")\(moment)"))
+        }
+        for hook in summary.hookFailures {
+            page.line(StyledText("hook: \(hook.failure.description)"))
         }
         let saved = summary.items.count { $0.snapshot != nil }
         page.line()
@@ -83,6 +134,11 @@ struct BackupResult: Presentable {
             StyledText(
                 "\(saved) of \(summary.items.count) saved in \(summary.duration), "
                     + "\(summary.stored) added to the repository"))
+        if let forgotten, forgotten > 0 {
+            page.line(
+                StyledText(
+                    "\(forgotten) older \(forgotten == 1 ? "snapshot" : "snapshots") forgotten"))
+        }
     }
 
     private func remark(

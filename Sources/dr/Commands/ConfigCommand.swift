@@ -2,7 +2,7 @@ import ArgumentParser
 import Model
 
 /// `dr config …`: looks at the configuration and nothing else.
-struct ConfigCommand: ParsableCommand {
+struct ConfigCommand: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Check, show and explain the configuration.",
         subcommands: [

@@ -1,7 +1,7 @@
 import ArgumentParser
 
 /// The root of all commands. It lists only what works.
-struct Dr: ParsableCommand {
+struct Dr: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "dr",
         abstract: "Back up services and bring them back, in order and on the clock.",
@@ -14,10 +14,18 @@ struct Dr: ParsableCommand {
             """,
         version: "dr \(Version.current)",
         subcommands: [
-            InitCommand.self, BackupCommand.self, SnapshotsCommand.self, ListCommand.self,
+            InitCommand.self, DiscoverCommand.self, BackupCommand.self, SnapshotsCommand.self,
+            ListCommand.self,
             FindCommand.self, DiffCommand.self, DumpCommand.self, ExportCommand.self,
-            PlanCommand.self, RestoreCommand.self, ReportCommand.self, CheckCommand.self,
-            ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
+            PlanCommand.self, RestoreCommand.self, DrillCommand.self, ReportCommand.self,
+            StatusCommand.self,
+            CheckCommand.self, DoctorCommand.self,
+            ForgetCommand.self, PruneCommand.self, CopyCommand.self, KeyCommand.self,
+            CatalogCommand.self,
+            NotifyCommand.self, ScheduleCommand.self, RunbookCommand.self, ConfigCommand.self,
+            CompletionCommand.self,
+            ManualCommand.self,
+            VersionCommand.self,
         ])
 
     @OptionGroup(title: "Global options") var global: GlobalOptions

@@ -3,6 +3,7 @@ import CLinux
 import Glibc
 import Model
 import Restore
+import Workloads
 
 /// `dr export`.
 struct ExportCommand: ApplicationCommand {
@@ -15,6 +16,11 @@ struct ExportCommand: ApplicationCommand {
             too.
             """)
 
+    /// As `ArchiveCompression`.
+    enum Method: String, CaseIterable, ExpressibleByArgument {
+        case gzip, bzip2, xz, zstd, lz4
+    }
+
     @Argument(
         help: ArgumentHelp(
             "The first digits of its id, latest, or service@moment.",
@@ -23,6 +29,11 @@ struct ExportCommand: ApplicationCommand {
 
     @Argument(help: "A directory or file that was captured, or a part of the snapshot.")
     var path: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Compress the archive: gzip, bzip2, xz, zstd or lz4.", valueName: "method"))
+    var compress: Method?
 
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
@@ -39,6 +50,7 @@ struct ExportCommand: ApplicationCommand {
         let open = try await application.open(try await application.configuration())
         let record = try await open.snapshot(
             reference.snapshot, now: application.now)
+        let compression = compress.flatMap { ArchiveCompression(rawValue: $0.rawValue) }
         let items: [TreeExport.Item]
         if let text = path ?? reference.path {
             items = [
@@ -53,7 +65,9 @@ struct ExportCommand: ApplicationCommand {
         }
         let export = TreeExport(repository: open.repository, index: open.index)
         let summary = try await blockingWork { check in
-            try export.write(items, asOf: record.asOf, to: STDOUT_FILENO, cancelled: check)
+            try export.write(
+                items, asOf: record.asOf, to: STDOUT_FILENO, compression: compression,
+                cancelled: check)
         }
         for problem in summary.problems {
             application.output.failure(

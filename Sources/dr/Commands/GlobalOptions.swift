@@ -10,8 +10,8 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The directory that holds the backups, instead of the configuration's.",
-            valueName: "directory"),
+            "Where the backups are, instead of what the configuration says.",
+            valueName: "place"),
         completion: .directory)
     var repository: String?
 

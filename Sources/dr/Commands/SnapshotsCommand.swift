@@ -48,12 +48,11 @@ struct SnapshotsListCommand: ApplicationCommand {
             SnapshotFilter(services: names, tag: tag, limit: limit))
         var kept: [SnapshotID: [String]] = [:]
         if open.configuration.retention.isSet {
-            let forgetting = Forgetting(
-                repository: open.repository, catalog: open.catalog, host: application.host,
-                version: Version.current)
-            for decision in try await forgetting.decide(
-                open.configuration.retention, now: application.now)
-            {
+            let configuration = open.configuration
+            let outcome = try await application.forgetting(open).decide(now: application.now) {
+                configuration.retention(of: $0)
+            }
+            for decision in outcome.decisions {
                 kept[decision.snapshot] = decision.reasons
             }
         }

@@ -16,24 +16,33 @@ struct ConfigurationDocument {
     /// With lengths of time in decimal seconds.
     var json: JSONValue {
         .members([
-            "repository": .string(configuration.repository),
+            "repository": repository,
+            "copies": copies,
             "catalog": configuration.catalog.map { .string($0) },
             "objectives": objectives(configuration.objectives),
             "retention": retention(configuration.retention),
             "docker": configuration.dockerHost.map { ["host": .string($0)] },
             "compression": ["level": .integer(Int64(configuration.compressionLevel))],
+            "backup": night(configuration.night),
+            "notify": notify(configuration.notify),
+            "metrics": configuration.metrics.map { .string($0) },
+            "power": configuration.power.map(power),
+            "restore": recovery(configuration.recovery),
+            "drill": drill(configuration.drill),
+            "contacts": list(configuration.contacts),
             "services": configuration.services.isEmpty
                 ? nil
                 : .object(
                     configuration.services.map { JSONMember($0.name.text, service($0)) }),
+            "targets": targets,
         ])
     }
 
-    private func span(_ span: TimeSpan?) -> JSONValue? {
+    func span(_ span: TimeSpan?) -> JSONValue? {
         span.map { value($0) }
     }
 
-    private func value(_ span: TimeSpan) -> JSONValue {
+    func value(_ span: TimeSpan) -> JSONValue {
         guard writesSpansInWords, span.nanoseconds % 1_000_000_000 == 0 else {
             return .number(span.seconds)
         }
@@ -70,19 +79,27 @@ struct ConfigurationDocument {
             case .docker(let docker): members.append(JSONMember("docker", self.docker(docker)))
             case .postgres(let postgres):
                 members.append(JSONMember("postgres", self.postgres(postgres)))
+            case .mariadb(let mariadb):
+                members.append(JSONMember("mariadb", self.mariadb(mariadb)))
             case .files(let files): members.append(JSONMember("files", self.files(files)))
             case .sqlite(let sqlite): databases.append(.string(sqlite.path))
             case .command(let command): members.append(JSONMember("command", self.command(command)))
+            case .proxmox(let proxmox): members.append(JSONMember("proxmox", self.proxmox(proxmox)))
             }
         }
         if !databases.isEmpty { members.append(JSONMember("sqlite", .array(databases))) }
         let rest = JSONValue.members([
             "after": list(service.after.map(\.text)),
             "check": service.checks.isEmpty ? nil : .array(service.checks.map(check)),
+            "manual": service.manual.isEmpty ? nil : .array(service.manual.map(manual)),
+            "drill": service.assertions.isEmpty ? nil : .array(service.assertions.map(check)),
             "rto": span(service.objectives.rto), "rpo": span(service.objectives.rpo),
             "consistency": .string(service.consistency.rawValue),
             "group": service.group.map { .string($0) },
             "allow_empty": .bool(service.allowEmpty),
+            "retention": service.retention.flatMap { retention($0) },
+            "hooks": hooks(service.hooks), "priority": .integer(Int64(service.priority)),
+            "timeout": span(service.timeout), "plausibility": plausibility(service.plausibility),
         ])
         if case .object(let more) = rest { members += more }
         return .object(members)
@@ -98,6 +115,7 @@ struct ConfigurationDocument {
             case .volume(let name): JSONMember("volume", .string(name))
             }
         var members = [subject, JSONMember("image", .string(docker.image.rawValue))]
+        if let host = docker.engine { members.append(JSONMember("host", .string(host))) }
         if let excluded = list(docker.excludedMounts) {
             members.append(JSONMember("exclude", excluded))
         }
@@ -105,30 +123,28 @@ struct ConfigurationDocument {
     }
 
     private func postgres(_ postgres: PostgresSpecification) -> JSONValue {
-        var server: (container: JSONValue?, url: JSONValue?)
+        let server: (container: JSONValue?, url: JSONValue?, host: JSONValue?)
         switch postgres.server {
-        case .container(let name, _): server.container = .string(name)
-        case .url(let url): server.url = .string(url)
+        case .container(let name, let engine):
+            server = (.string(name), nil, engine.map { .string($0) })
+        case .url(let url): server = (nil, .string(url), postgres.host.map { .string($0) })
         }
-        var password: (file: JSONValue?, variable: JSONValue?, command: JSONValue?)
-        switch postgres.password {
-        case .file(let path): password.file = .string(path)
-        case .environment(let name): password.variable = .string(name)
-        case .command(let words): password.command = .strings(words)
-        case nil: break
-        }
-        return .members([
-            "container": server.container, "url": server.url,
+        let value = JSONValue.members([
+            "container": server.container, "url": server.url, "host": server.host,
             "databases": list(postgres.databases), "user": postgres.user.map { .string($0) },
-            "password_file": password.file, "password_env": password.variable,
-            "password_command": password.command,
         ])
+        guard let source = postgres.password, case .object(let members) = value else {
+            return value
+        }
+        return .object(members + [secret(source, "password")])
     }
 
     private func files(_ files: FilesSpecification) -> JSONValue {
         .members([
             "paths": .strings(files.paths), "exclude": list(files.exclude),
             "one_file_system": .bool(files.oneFileSystem),
+            "restore_to": files.restoreTo.map { .string($0) },
+            "host": files.host.map { .string($0) },
         ])
     }
 
@@ -136,6 +152,7 @@ struct ConfigurationDocument {
         .members([
             "name": .string(command.name), "capture": .strings(command.capture),
             "restore": command.restore.map { .strings($0) },
+            "host": command.host.map { .string($0) },
         ])
     }
 
@@ -152,6 +169,8 @@ struct ConfigurationDocument {
                 ["tcp": .string(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")]
             case .command(let words): ["command": .strings(words)]
             case .container(let name): ["container": .string(name)]
+            case .sql(let query, let database, _):
+                .members(["sql": .string(query), "database": database.map { .string($0) }])
             }
         guard case .object(let members) = kind else { return kind }
         return .object(members + [timeout])

@@ -40,42 +40,76 @@ struct ConfigurationReader {
     private func decode(
         _ value: ConfigurationValue, problems: inout ProblemList
     ) -> Configuration {
-        let place = repository ?? value["repository"]?.text.map(absolute) ?? ""
-        var configuration = Configuration(repository: place)
+        let own = place(value["repository"]) ?? ""
+        var configuration = Configuration(repository: repository ?? own)
+        if configuration.repository == own {
+            configuration.repositoryOptions = options(value["repository"])
+        }
         configuration.catalog = value["catalog"]?.text.map(absolute)
         configuration.objectives = Objectives(
             rto: value["objectives"]?["rto"]?.span, rpo: value["objectives"]?["rpo"]?.span)
-        if let retention = value["retention"] {
-            configuration.retention = policy(retention, problems: &problems)
-        }
         configuration.dockerHost = value["docker"]?["host"]?.text
         if let level = value["compression"]?["level"]?.integer {
             configuration.compressionLevel = level
         }
-        let services = ServiceReader(absolute: absolute, objectives: configuration.objectives)
+        if let night = value["backup"] { configuration.night = ServiceReader.night(night) }
+        if let recovery = value["restore"] {
+            configuration.recovery = RecoveryRules(
+                jobs: recovery["jobs"]?.integer ?? configuration.recovery.jobs,
+                jobsPerDisk: recovery["jobs_per_disk"]?.integer,
+                downloads: recovery["downloads"]?.integer ?? configuration.recovery.downloads)
+        }
+        configuration.drill = drill(value["drill"], problems: &problems)
+        configuration.contacts = value["contacts"]?.texts ?? []
+        let services = ServiceReader(
+            absolute: absolute, objectives: configuration.objectives,
+            plausibility: ServiceReader.plausibility(
+                value["plausibility"], default: PlausibilityRules()))
+        if configuration.repository == own {
+            configuration.copies = copies(value["copies"], services)
+        }
+        if let retention = value["retention"] {
+            configuration.retention = services.retention(retention, problems: &problems)
+        }
+        watch(value, services, &configuration, problems: &problems)
         for entry in value["services"]?.entries ?? [] {
             configuration.services.append(
                 services.service(entry.name, entry.value, problems: &problems))
         }
+        let targets = TargetReader(absolute: absolute)
+        for entry in value["targets"]?.entries ?? [] {
+            configuration.targets.append(
+                targets.target(
+                    entry.name, at: entry.position, entry.value, problems: &problems))
+        }
         return configuration
     }
 
-    private func policy(
-        _ value: ConfigurationValue, problems: inout ProblemList
-    ) -> RetentionPolicy {
-        func count(_ key: String) -> Int { value[key]?.integer ?? 0 }
-        let policy = RetentionPolicy(
-            last: count("last"), daily: count("daily"), weekly: count("weekly"),
-            monthly: count("monthly"), yearly: count("yearly"), within: value["within"]?.span)
-        if policy == RetentionPolicy(), value.isFilled {
-            problems.add(
-                value.position, "retention has no rule that keeps anything",
-                hint: "set one, or remove retention to keep every snapshot")
+    private func drill(
+        _ value: ConfigurationValue?, problems: inout ProblemList
+    ) -> DrillRules {
+        var rules = DrillRules()
+        if let interval = value?["every"]?.span {
+            rules.interval = interval
+            rules.isWanted = true
         }
-        return policy
+        rules.directory = value?["directory"]?.text.map(absolute) ?? rules.directory
+        rules.sample = value?["sample"]?.integer ?? rules.sample
+        if let range = value?["guests"], let first = range["from"]?.integer,
+            let last = range["to"]?.integer
+        {
+            if first <= last {
+                rules.guests = first...last
+            } else {
+                problems.add(
+                    range.position, "drill: guests ends before it begins",
+                    hint: "write from: \(last), to: \(first)")
+            }
+        }
+        return rules
     }
 
-    private func absolute(_ path: String) -> String {
+    func absolute(_ path: String) -> String {
         absolutePath(path, from: directory)
     }
 }

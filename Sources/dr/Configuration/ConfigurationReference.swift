@@ -83,10 +83,11 @@ enum ConfigurationReference {
     /// The mappings in `shape`, with what follows the key in their path.
     private static func records(in shape: Shape) -> [(suffix: String, RecordShape)] {
         switch shape {
-        case .record(let fields), .listOrRecord(_, let fields): [("", fields)]
+        case .record(let fields), .listOrRecord(_, let fields), .textOrRecord(_, let fields):
+            [("", fields)]
         case .named(let fields): [(".<name>", fields)]
         case .list(let item), .oneOrMore(let item): records(in: item)
-        case .text, .flag, .integer, .span, .choice, .words: []
+        case .text, .flag, .integer, .span, .choice, .words, .pairs: []
         }
     }
 

@@ -15,7 +15,7 @@ enum ConfigurationSchema {
         switch shape {
         case .text(let rule):
             // A name of digits is a number to YAML, and a name to dr.
-            let isBareWord = rule == .any || rule == .name
+            let isBareWord = rule == .any || rule == .name || rule == .port
             return [
                 "type": isBareWord ? ["string", "number"] : "string",
                 "pattern": .string(rule.pattern),
@@ -48,6 +48,13 @@ enum ConfigurationSchema {
                 "propertyNames": ["pattern": .string(TextRule.name.pattern)],
                 "additionalProperties": schema(of: fields),
             ]
+        case .pairs(let key, let value):
+            return [
+                "type": "object", "propertyNames": ["pattern": .string(key.pattern)],
+                "additionalProperties": schema(of: .text(value)),
+            ]
+        case .textOrRecord(let rule, let fields):
+            return ["anyOf": [schema(of: .text(rule)), schema(of: fields)]]
         case .listOrRecord(let item, let fields):
             return ["anyOf": [list(of: item), schema(of: fields)]]
         }
@@ -68,22 +75,32 @@ enum ConfigurationSchema {
             JSONMember("properties", .object(properties)),
         ]
         if !required.isEmpty { members.append(JSONMember("required", .strings(required))) }
-        if !fields.exactlyOne.isEmpty {
-            members.append(JSONMember("oneOf", presence(of: fields.exactlyOne)))
-        }
-        if !fields.atLeastOne.isEmpty {
-            members.append(JSONMember("anyOf", presence(of: fields.atLeastOne)))
-        }
-        if !fields.atMostOne.isEmpty {
-            let none: JSONValue = ["not": ["anyOf": presence(of: fields.atMostOne)]]
-            guard case .array(let each) = presence(of: fields.atMostOne) else { return .null }
-            members.append(JSONMember("oneOf", .array(each + [none])))
-        }
+        let rules = rules(of: fields)
+        // Two of one name in an object would be one.
+        members +=
+            rules.count > 1
+            ? [JSONMember("allOf", .array(rules.map { .object([$0]) }))] : rules
         return .object(members)
     }
 
-    private static func presence(of keys: [String]) -> JSONValue {
-        .array(keys.map { ["required": .strings([$0])] })
+    /// Which keys must or may stand together.
+    private static func rules(of fields: RecordShape) -> [JSONMember] {
+        var rules: [JSONMember] = []
+        if !fields.exactlyOne.isEmpty {
+            rules.append(JSONMember("oneOf", .array(presence(of: fields.exactlyOne))))
+        }
+        if !fields.atLeastOne.isEmpty {
+            rules.append(JSONMember("anyOf", .array(presence(of: fields.atLeastOne))))
+        }
+        if !fields.atMostOne.isEmpty {
+            let each = presence(of: fields.atMostOne)
+            rules.append(JSONMember("oneOf", .array(each + [["not": ["anyOf": .array(each)]]])))
+        }
+        return rules
+    }
+
+    private static func presence(of keys: [String]) -> [JSONValue] {
+        keys.map { ["required": .strings([$0])] }
     }
 
     private static func described(_ schema: JSONValue, by key: KeyShape) -> JSONValue {

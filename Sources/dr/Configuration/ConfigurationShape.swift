@@ -3,10 +3,7 @@
 enum ConfigurationShape {
     static let root = RecordShape(
         keys: [
-            KeyShape(
-                name: "repository", shape: .text(.repository),
-                summary: "The directory that holds the backups",
-                isRequired: true, example: "/srv/dr"),
+            repositoryKey, copiesKey,
             KeyShape(
                 name: "catalog", shape: .text(.path),
                 summary: "The directory for the index of the backups on this machine",
@@ -30,11 +27,16 @@ enum ConfigurationShape {
                 name: "compression", shape: .record(compression),
                 summary: "How hard data is compressed", absent: "level 3", example: "{level: 3}"),
             KeyShape(
+                name: "backup", shape: .record(night), summary: "How `dr backup` does its work",
+                absent: "each key's own default", example: "{jobs: 4, deadline: 6h}"),
+            recoveryKey, drillKey, contactsKey, commonPlausibilityKey, notifyKey, metricsKey,
+            powerKey,
+            KeyShape(
                 name: "services", shape: .named(service),
                 summary: "What you want back, by names of your choice", absent: "none",
                 example: "{site: {files: [/srv/www]}}"),
-        ],
-        later: ["targets", "notify", "copies"])
+            targetsKey,
+        ])
 
     private static let objectives = RecordShape(keys: [rto, rpo])
 
@@ -64,7 +66,7 @@ enum ConfigurationShape {
             name: name, shape: .integer(0...100_000), summary: summary, absent: "0", example: "7")
     }
 
-    private static let engine = RecordShape(keys: [
+    static let engine = RecordShape(keys: [
         KeyShape(
             name: "host", shape: .text(.dockerAddress), summary: "The Engine's socket",
             isRequired: true, example: "unix:///var/run/docker.sock")
@@ -90,6 +92,12 @@ extension ConfigurationShape {
                 summary: "What must hold before the service counts as back; all of them",
                 absent: "bytes and proofs alone decide",
                 example: "{http: \"http://127.0.0.1:3000/api/heartbeat\"}"),
+            KeyShape(
+                name: "manual", shape: .oneOrMore(.record(manual)),
+                summary: "What a person does by hand during a restore; it waits for them",
+                absent: "nothing",
+                example: "{message: \"let stats.example.org point at this machine\"}"),
+            assertions(check),
             rto, rpo,
             KeyShape(
                 name: "consistency", shape: .choice(["live", "pause", "stop"]),
@@ -103,8 +111,13 @@ extension ConfigurationShape {
                 name: "allow_empty", shape: .flag,
                 summary: "An empty dump, volume or tree is as it should be", absent: "false",
                 example: "true"),
+            KeyShape(
+                name: "retention", shape: .record(retention),
+                summary: "Which of its snapshots are kept, instead of the common rule",
+                absent: "the common `retention`", example: "{last: 3, within: 14d}"),
+            hooksKey, priorityKey, timeoutKey, plausibilityKey,
         ],
-        atLeastOne: workloads.map(\.name), later: ["proxmox", "k3s"])
+        atLeastOne: workloads.map(\.name), later: ["k3s"])
 
     private static let workloads = [
         KeyShape(
@@ -115,17 +128,21 @@ extension ConfigurationShape {
             name: "postgres", shape: .record(postgres),
             summary: "A PostgreSQL server: its roles and its databases",
             example: "{container: umami-db}"),
+        mariadbKey,
         KeyShape(
             name: "files", shape: .listOrRecord(.text(.path), files),
-            summary: "Directories and files of this machine", example: "[/srv/www, /etc/caddy]"),
+            summary: "Directories and files", example: "[/srv/www, /etc/caddy]"),
         KeyShape(
             name: "sqlite", shape: .oneOrMore(.text(.path)),
             summary: "SQLite database files, saved as one moment while they are in use",
-            example: "/srv/vaultwarden/db.sqlite3"),
+            example: "/srv/vaultwarden/db.sqlite3",
+            insteadOfMapping: "write paths of this machine; of another one save what its own "
+                + "sqlite3 copies, with command: and host:"),
         KeyShape(
             name: "command", shape: .record(command),
             summary: "A program whose output is the data",
             example: "{name: ldap, capture: slapcat, restore: slapadd}"),
+        proxmoxKey,
     ]
 
     private static let docker = RecordShape(
@@ -139,6 +156,10 @@ extension ConfigurationShape {
             KeyShape(
                 name: "volume", shape: .text(.any), summary: "A volume by its name",
                 example: "umami_data"),
+            KeyShape(
+                name: "host", shape: .text(.dockerAddress),
+                summary: "The Engine that has it, where that is not the common one",
+                absent: "the common `docker`", example: "\"ssh://root@nas.example.org\""),
             KeyShape(
                 name: "image", shape: .choice(["when-local", "save", "never"]),
                 summary: "Whether the image itself is saved; `when-local` if no registry has it",
@@ -164,6 +185,7 @@ extension ConfigurationShape {
                 name: "url", shape: .text(.postgresAddress),
                 summary: "The server's address, without a password",
                 example: "\"postgresql://postgres@/postgres?host=/run/postgresql\""),
+            serverHostKey("url"),
             KeyShape(
                 name: "databases", shape: .oneOrMore(.text(.any)),
                 summary: "The databases to save", absent: "all that allow connections",
@@ -172,21 +194,10 @@ extension ConfigurationShape {
                 name: "user", shape: .text(.any), summary: "The superuser to connect as",
                 absent: "the container's `POSTGRES_USER`, the address's user, else `postgres`",
                 example: "postgres"),
-            KeyShape(
-                name: "password_file", shape: .text(.path),
-                summary: "A file that holds the password", absent: "no password",
-                example: "/etc/dr/umami-db.password"),
-            KeyShape(
-                name: "password_env", shape: .text(.variable),
-                summary: "An environment variable that holds the password",
-                absent: "no password", example: "UMAMI_DB_PASSWORD"),
-            KeyShape(
-                name: "password_command", shape: .words,
-                summary: "A program that prints the password; it runs without a shell",
-                absent: "no password", example: "[pass, show, umami-db]"),
-        ],
-        exactlyOne: ["container", "url"],
-        atMostOne: ["password_file", "password_env", "password_command"])
+        ]
+            + KeyShape.secret(
+                "password", "the password", absent: "no password", example: "umami-db"),
+        exactlyOne: ["container", "url"], atMostOne: KeyShape.secretNames("password"))
 
     private static let files = RecordShape(keys: [
         KeyShape(
@@ -199,6 +210,12 @@ extension ConfigurationShape {
         KeyShape(
             name: "one_file_system", shape: .flag,
             summary: "Leave out what is mounted below a path", absent: "true", example: "false"),
+        KeyShape(
+            name: "restore_to", shape: .text(.path),
+            summary: "Where a restore to this machine puts them, instead of where they were: "
+                + "beside a running system, not over it",
+            absent: "their own places", example: "/var/lib/dr/restored"),
+        hostKey("The machine that has them; GNU tar reads and writes them there"),
     ])
 
     private static let command = RecordShape(keys: [
@@ -215,6 +232,33 @@ extension ConfigurationShape {
             summary: "Reads the data from standard input and ends with 0; runs without a shell",
             absent: "the data can only be restored to a directory",
             example: "[slapadd, -n, \"1\"]"),
+        hostKey("The machine on which both programs run"),
+    ])
+
+    /// - Parameter address: The key beside which it is a machine, and not an Engine.
+    static func serverHostKey(_ address: String) -> KeyShape {
+        KeyShape(
+            name: "host", shape: .text(.dockerAddress),
+            summary: "The Engine that has the container, or the machine on which the client "
+                + "programs run and from which `\(address)` is reached",
+            absent: "the common `docker`, or this machine",
+            example: "\"ssh://root@db.example.org\"")
+    }
+
+    private static func hostKey(_ summary: String) -> KeyShape {
+        KeyShape(
+            name: "host", shape: .text(.machine), summary: summary, absent: "this machine",
+            example: "\"ssh://root@nas.example.org\"")
+    }
+
+    private static let manual = RecordShape(keys: [
+        KeyShape(
+            name: "message", shape: .text(.any), summary: "What is to be done, for that person",
+            isRequired: true, example: "\"let stats.example.org point at this machine\""),
+        KeyShape(
+            name: "when", shape: .choice(["before", "after"]),
+            summary: "`before` anything of the service is brought back, or `after`, when all of it "
+                + "runs and its checks come next", absent: "after", example: "before"),
     ])
 
     private static let check = RecordShape(
@@ -243,9 +287,18 @@ extension ConfigurationShape {
                 summary: "A container that must run, and be healthy if it has a health check",
                 example: "umami"),
             KeyShape(
+                name: "sql", shape: .text(.any),
+                summary: "A query to the service's PostgreSQL server; its first value must be "
+                    + "neither empty, false nor 0",
+                example: "\"SELECT count(*) FROM customer\""),
+            KeyShape(
+                name: "database", shape: .text(.any),
+                summary: "The database that is asked; only with `sql`",
+                absent: "the server's first one", example: "shop"),
+            KeyShape(
                 name: "timeout", shape: .span,
                 summary: "How long to go on trying before the check has failed", absent: "2m",
                 example: "5m"),
         ],
-        exactlyOne: ["http", "tcp", "command", "container"])
+        exactlyOne: ["http", "tcp", "command", "container", "sql"])
 }

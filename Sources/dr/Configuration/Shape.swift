@@ -20,6 +20,10 @@ indirect enum Shape: Sendable {
     case record(RecordShape)
     /// A mapping whose keys are names that the user chooses.
     case named(RecordShape)
+    /// A mapping of texts to texts.
+    case pairs(TextRule, TextRule)
+    /// A text in the simple case, a mapping in the full one.
+    case textOrRecord(TextRule, RecordShape)
     /// A list in the simple case, a mapping in the full one.
     case listOrRecord(Shape, RecordShape)
 
@@ -36,6 +40,8 @@ indirect enum Shape: Sendable {
         case .oneOrMore(let item): "\(item.phrase) or a list of \(item.plural)"
         case .record: "a mapping"
         case .named: "a mapping of names"
+        case .pairs(let key, let value): "a mapping of \(key.plural) to \(value.plural)"
+        case .textOrRecord(let rule, _): "\(rule.phrase), or a mapping"
         case .listOrRecord(let item, _): "a list of \(item.plural) or a mapping"
         }
     }
@@ -81,4 +87,40 @@ struct KeyShape: Sendable {
     var absent: String?
     /// As it would stand in a file.
     var example: String
+    /// What to write instead of a mapping, where people expect that one may stand.
+    var insteadOfMapping: String?
+}
+
+extension KeyShape {
+    /// The keys of ``secret(_:_:absent:example:)``.
+    static func secretNames(_ name: String) -> [String] {
+        ["\(name)_file", "\(name)_env", "\(name)_command"]
+    }
+
+    /// Where a secret comes from: one of three keys.
+    ///
+    /// - Parameters:
+    ///   - name: What it is in keys and in variables' names.
+    ///   - what: As the keys' summaries call it.
+    ///   - absent: What holds without any of them, in words.
+    ///   - example: What the secret is for, as a word with hyphens.
+    static func secret(_ name: String, _ what: String, absent: String, example: String)
+        -> [KeyShape]
+    {
+        let names = secretNames(name)
+        let variable = "\(example)-\(name)".uppercased().map { $0 == "-" ? "_" : $0 }
+        return [
+            KeyShape(
+                name: names[0], shape: .text(.path), summary: "A file that holds \(what)",
+                absent: absent, example: "/etc/dr/\(example).\(name)"),
+            KeyShape(
+                name: names[1], shape: .text(.variable),
+                summary: "An environment variable that holds \(what)", absent: absent,
+                example: String(variable)),
+            KeyShape(
+                name: names[2], shape: .words,
+                summary: "A program that prints \(what); it runs without a shell", absent: absent,
+                example: "[pass, show, \(example)]"),
+        ]
+    }
 }

@@ -30,12 +30,19 @@ struct ShapeReader {
                 if case .mapping(let entries) = node.content, case .record(let fields) = item {
                     return record(entries, as: fields, at: node.position, path: path)
                 }
-                guard case .scalar = node.content, case .text = item else {
-                    return mismatch(node, shape, path)
+                guard case .scalar = node.content else { return mismatch(node, shape, path) }
+                switch item {
+                case .text, .choice: return read(node, as: item, path: path)
+                default: return mismatch(node, shape, path)
                 }
-                return read(node, as: item, path: path)
             }
             return list(nodes, of: item, at: node.position, path: path)
+        case .textOrRecord(let rule, let fields):
+            if case .mapping(let entries) = node.content {
+                return record(entries, as: fields, at: node.position, path: path)
+            }
+            guard case .scalar = node.content else { return mismatch(node, shape, path) }
+            return scalar(node, as: .text(rule), path: path)
         case .listOrRecord(let item, let fields):
             switch node.content {
             case .sequence(let nodes):
@@ -54,6 +61,11 @@ struct ShapeReader {
                 return mismatch(node, shape, path)
             }
             return named(entries, as: fields, at: node.position, path: path)
+        case .pairs(let key, let value):
+            guard case .mapping(let entries) = node.content else {
+                return mismatch(node, shape, path)
+            }
+            return pairs(entries, key, value, at: node.position, path: path)
         case .words:
             if case .sequence(let nodes) = node.content {
                 return wordList(nodes, at: node.position, path: path)
@@ -180,6 +192,12 @@ struct ShapeReader {
                 continue
             }
             let name = path.isEmpty ? entry.key : "\(path).\(entry.key)"
+            if let hint = key.insteadOfMapping, case .mapping = entry.value.content {
+                problems.add(
+                    entry.value.position, "\(name) must be \(key.shape.phrase), not a mapping",
+                    hint: hint)
+                continue
+            }
             values[entry.key] = read(entry.value, as: key.shape, path: name)
         }
         checkPresence(of: Set(entries.map(\.key)), in: shape, at: position, path: path)
@@ -198,6 +216,24 @@ struct ShapeReader {
             }
             let name = "\(path).\(entry.key)"
             if let value = read(entry.value, as: .record(shape), path: name) {
+                values.append((entry.key, entry.position, value))
+            }
+        }
+        return ConfigurationValue(content: .named(values), position: position)
+    }
+
+    private mutating func pairs(
+        _ entries: [YamlEntry], _ key: TextRule, _ shape: TextRule, at position: TextPosition,
+        path: String
+    ) -> ConfigurationValue? {
+        var values: [(name: String, position: TextPosition, value: ConfigurationValue)] = []
+        for entry in unique(entries, place: " in \(path)") {
+            if let problem = key.problem(with: entry.key) {
+                problems.add(
+                    entry.position, "a key in \(path) \(problem.message)", hint: problem.hint)
+            } else if let value = read(
+                entry.value, as: .text(shape), path: "\(path).\(entry.key)")
+            {
                 values.append((entry.key, entry.position, value))
             }
         }

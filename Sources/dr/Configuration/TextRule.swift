@@ -1,4 +1,6 @@
+import Engine
 import Model
+import Repository
 
 /// What a text of the configuration stands for, and which texts can.
 enum TextRule: Sendable, CaseIterable {
@@ -8,7 +10,7 @@ enum TextRule: Sendable, CaseIterable {
     case name
     /// A file or directory of this machine.
     case path
-    /// Like `path`, and the repository must be one for now.
+    /// A directory, or the address of a bucket or of a directory that ssh reaches.
     case repository
     /// A pattern for paths.
     case glob
@@ -16,20 +18,33 @@ enum TextRule: Sendable, CaseIterable {
     case hostAndPort
     case postgresAddress
     case dockerAddress
+    case machine
     case variable
+    /// Like `webAddress`, for a receiver of messages: it may hold a secret, and is never shown.
+    case receiver
+    case mailAddress
+    /// The number of a port.
+    case port
+    /// An IPv4 network in CIDR notation.
+    case subnet
 
     var phrase: String {
         switch self {
         case .any: "a text"
         case .name: "a name"
         case .path: "a path"
-        case .repository: "a path"
+        case .repository: "a path or an address"
         case .glob: "a pattern"
         case .webAddress: "an http or https address"
         case .hostAndPort: "host:port"
         case .postgresAddress: "a postgresql:// address"
-        case .dockerAddress: "a unix:// address"
+        case .dockerAddress: "a unix:// or ssh:// address"
+        case .machine: "an ssh:// address"
         case .variable: "the name of an environment variable"
+        case .receiver: "an http or https address"
+        case .mailAddress: "a mail address"
+        case .port: "the number of a port"
+        case .subnet: "a network like 172.31.5.0/24"
         }
     }
 
@@ -37,8 +52,10 @@ enum TextRule: Sendable, CaseIterable {
         switch self {
         case .any: "texts"
         case .name: "names"
-        case .path, .repository: "paths"
+        case .path: "paths"
         case .glob: "patterns"
+        case .port: "ports"
+        case .subnet: "networks"
         default: "addresses"
         }
     }
@@ -49,12 +66,17 @@ enum TextRule: Sendable, CaseIterable {
         case .any, .glob: "."
         case .name: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
         case .path: "^[^~]"
-        case .repository: "^(?!~)(?![A-Za-z0-9+.-]+:/)."
+        case .repository: "^(s3|sftp):.|^(?!~)(?![A-Za-z0-9+.-]+:/)."
         case .webAddress: "^https?://[^/?#@\\s]+([/?#]\\S*)?$"
         case .hostAndPort: "^(\\[[0-9A-Fa-f:.%]+\\]|[^:/\\s@]+):[0-9]{1,5}$"
         case .postgresAddress: "^postgres(ql)?://"
-        case .dockerAddress: "^unix:///."
+        case .dockerAddress: "^(unix:///|ssh://)."
+        case .machine: "^ssh://[^/]+$"
         case .variable: "^[A-Za-z_][A-Za-z0-9_]*$"
+        case .receiver: "^https?://[^/?#@\\s]+([/?#]\\S*)?$"
+        case .mailAddress: "^[^\\s@,<>-][^\\s@,<>]*@[^\\s@,<>]+$|^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+        case .port: "^[1-9][0-9]{0,4}$"
+        case .subnet: "^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$"
         }
     }
 
@@ -75,12 +97,41 @@ enum TextRule: Sendable, CaseIterable {
             )
         case .postgresAddress: return Self.postgresProblem(text)
         case .dockerAddress: return Self.dockerProblem(text)
+        case .machine:
+            if (try? SSHDestination(address: text)) != nil { return nil }
+            return (
+                "must name a machine as ssh://user@host, not \"\(text)\"",
+                "write for example ssh://root@host"
+            )
         case .variable:
             let first = text.utf8.first.map { !(48...57).contains($0) } ?? false
             let rest = text.utf8.allSatisfy { Self.isAlphanumeric($0) || $0 == 95 }
             if first, rest { return nil }
             return ("must be the name of an environment variable, not \"\(text)\"", nil)
+        case .receiver: return Self.receiverProblem(text)
+        case .mailAddress: return Self.mailProblem(text)
+        case .port: return Self.portProblem(text)
+        case .subnet: return Self.subnetProblem(text)
         }
+    }
+
+    private static func portProblem(_ text: String) -> (String, String?)? {
+        let isNumber = text.utf8.count <= 5 && text.utf8.allSatisfy { (48...57).contains($0) }
+        if isNumber, !text.hasPrefix("0"), let port = Int(text), port <= 65535 { return nil }
+        return ("must be the number of a port, not \"\(text)\"", "write for example 8080")
+    }
+
+    private static func subnetProblem(_ text: String) -> (String, String?)? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let bytes = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        let isNetwork =
+            parts.count == 2 && bytes.count == 4 && bytes.allSatisfy { UInt8($0) != nil }
+            && UInt8(parts[1]).map { $0 <= 32 } ?? false
+        if isNetwork { return nil }
+        return (
+            "must be a network like 172.31.5.0/24, not \"\(text)\"",
+            "write the address, a slash and the number of its fixed bits"
+        )
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
@@ -105,14 +156,11 @@ enum TextRule: Sendable, CaseIterable {
     }
 
     private static func repositoryProblem(_ text: String) -> (String, String?)? {
-        let scheme = text.prefix { $0 != ":" && $0 != "/" }
-        guard text.dropFirst(scheme.count).hasPrefix(":/"), !scheme.isEmpty else {
-            return pathProblem(text)
+        do throws(StorePlace.Problem) {
+            return try StorePlace(parsing: text).isDirectory ? pathProblem(text) : nil
+        } catch {
+            return (error.message, error.hint)
         }
-        return (
-            "names a kind of repository that this version does not support: \(scheme):",
-            "write the path of a directory"
-        )
     }
 
     private static func webProblem(_ text: String) -> (String, String?)? {
@@ -127,6 +175,33 @@ enum TextRule: Sendable, CaseIterable {
             )
         }
         return nil
+    }
+
+    private static func receiverProblem(_ text: String) -> (String, String?)? {
+        guard let address = WebAddress(text), ["http", "https"].contains(address.scheme),
+            !text.utf8.contains(where: { $0 <= 32 || $0 == 127 })
+        else {
+            return (
+                "must be an http or https address",
+                "write for example https://ntfy.example.org/backups"
+            )
+        }
+        if address.user != nil {
+            return ("holds a user or password", "take it out and use token_file")
+        }
+        return nil
+    }
+
+    /// A user of this machine, or an address elsewhere; never an option of sendmail, or several.
+    private static func mailProblem(_ text: String) -> (String, String?)? {
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        let isPlain = text.utf8.allSatisfy { byte in
+            byte > 32 && byte < 127 && !",;<>()[]\\\"".utf8.contains(byte)
+        }
+        if parts.count <= 2, parts.allSatisfy({ !$0.isEmpty }), isPlain, !text.hasPrefix("-") {
+            return nil
+        }
+        return ("must be one mail address, not \"\(text)\"", "write for example root@example.org")
     }
 
     private static func postgresProblem(_ text: String) -> (String, String?)? {
@@ -160,11 +235,19 @@ enum TextRule: Sendable, CaseIterable {
     private static func dockerProblem(_ text: String) -> (String, String?)? {
         if text.hasPrefix("unix:///"), text.utf8.count > 8 { return nil }
         let hint = "write for example unix:///var/run/docker.sock"
-        for scheme in ["ssh://", "tcp://", "http://", "https://", "npipe://"]
+        if text.hasPrefix("ssh://") {
+            let host = String(text.dropFirst("ssh://".count).prefix { $0 != "/" })
+            if (try? SSHDestination(parsing: host)) != nil { return nil }
+            return (
+                "must name a machine after ssh://, not \"\(text)\"",
+                "write for example ssh://root@host"
+            )
+        }
+        for scheme in ["tcp://", "http://", "https://", "npipe://"]
         where text.hasPrefix(scheme) {
             return ("is not supported by this version: \(scheme)", hint)
         }
-        return ("must be a unix:// address, not \"\(text)\"", hint)
+        return ("must be a unix:// or ssh:// address, not \"\(text)\"", hint)
     }
 
     /// The two halves of `host:port`; an IPv6 address stands in brackets and comes without them.

@@ -26,8 +26,10 @@ final class Output: Sendable {
 
     private struct State {
         var outputIsLost = false
-        /// The progress line that now stands on the terminal.
-        var progress: StyledText?
+        /// The lines of progress that now stand on the terminal.
+        var progress: [StyledText] = []
+        /// Somebody is asked something there: no progress is drawn over it.
+        var isHeld = false
     }
 
     let manner: Manner
@@ -105,17 +107,44 @@ final class Output: Sendable {
     }
 
     /// Replaces the progress line of a terminal; nil takes it away.
-    func showProgress(_ line: StyledText?) {
+    func showProgress(_ line: StyledText?) { showProgress(lines: line.map { [$0] } ?? []) }
+
+    /// Replaces the lines of progress at the bottom of a terminal; none takes them away.
+    func showProgress(lines: [StyledText]) {
         guard manner.format == .human, !manner.isQuiet, let width = manner.errorColumns else {
             return
         }
         state.withLock { state in
-            let line = line?.truncated(to: width - 1)
-            guard line != state.progress else { return }
-            state.progress = line
-            let text = line?.rendered(coloured: manner.errorIsColoured) ?? ""
-            put("\r" + text + "\u{1B}[K", to: errorDescriptor)
+            let lines = lines.map { $0.truncated(to: width - 1) }
+            guard lines != state.progress, !state.isHeld else { return }
+            let text = Self.back(over: state.progress) + drawn(lines)
+            state.progress = lines
+            put(text, to: errorDescriptor)
         }
+    }
+
+    /// Takes progress off the terminal until `body` has ended.
+    func withoutProgress<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+        showProgress(lines: [])
+        state.withLock { $0.isHeld = true }
+        defer { state.withLock { $0.isHeld = false } }
+        return try await body()
+    }
+
+    private func drawn(_ lines: [StyledText]) -> String {
+        lines.map { $0.rendered(coloured: manner.errorIsColoured) + "\u{1B}[K" }
+            .joined(separator: "\n") + "\u{1B}[J"
+    }
+
+    /// Rows of the terminal on standard error, as it is now.
+    var errorRows: Int {
+        let rows = Int(dr_terminal_rows(errorDescriptor))
+        return rows > 0 ? rows : 24
+    }
+
+    /// Moves to the beginning of what stands there.
+    private static func back(over lines: [StyledText]) -> String {
+        lines.count > 1 ? "\r\u{1B}[\(lines.count - 1)A" : "\r"
     }
 
     private func hintLines(_ hint: String?) -> [StyledText] {
@@ -130,10 +159,10 @@ final class Output: Sendable {
     private func write(_ text: String) {
         state.withLock { state in
             if state.outputIsLost { return }
-            let clears = state.progress != nil && manner.outputColumns != nil
-            if clears { put("\r\u{1B}[K", to: errorDescriptor) }
+            let clears = !state.progress.isEmpty && manner.outputColumns != nil
+            if clears { put(Self.back(over: state.progress) + "\u{1B}[J", to: errorDescriptor) }
             if !put(text, to: outputDescriptor) { state.outputIsLost = true }
-            if clears { state.progress = nil }
+            if clears { state.progress = [] }
         }
     }
 
@@ -143,8 +172,13 @@ final class Output: Sendable {
 
     private func writeError(_ text: String) {
         state.withLock { state in
-            put(state.progress == nil ? text : "\r\u{1B}[K" + text, to: errorDescriptor)
-            state.progress = nil
+            // What is said scrolls by above the progress, which stays where it is.
+            guard !state.progress.isEmpty else {
+                put(text, to: errorDescriptor)
+                return
+            }
+            let clearing = Self.back(over: state.progress) + "\u{1B}[J"
+            put(clearing + text + drawn(state.progress), to: errorDescriptor)
         }
     }
 

@@ -16,6 +16,10 @@ final class ProgressDisplay: Sendable {
     /// Between two drawings of the bar.
     private static let drawInterval = Duration.milliseconds(200)
 
+    /// Draws several lines instead of the bar, on a terminal of so many columns and rows.
+    typealias Panel = @Sendable (ProgressLine, _ columns: Int, _ rows: Int) -> [StyledText]
+
+    private let panel = Mutex<Panel?>(nil)
     private let output: Output
     private let measured: Mutex<Measured>
     private let start = ContinuousClock.now
@@ -29,6 +33,9 @@ final class ProgressDisplay: Sendable {
     func update(_ change: @Sendable (inout ProgressState) -> Void) {
         measured.withLock { change(&$0.state) }
     }
+
+    /// From now on `panel` is shown on a terminal.
+    func show(_ panel: @escaping Panel) { self.panel.withLock { $0 = panel } }
 
     /// Runs `work` and shows its progress until it ends.
     func during<Value: Sendable>(_ work: () async throws -> Value) async rethrows -> Value {
@@ -64,7 +71,11 @@ final class ProgressDisplay: Sendable {
             case .json: output.event("status", line.members)
             case .human:
                 if let width = output.manner.errorColumns {
-                    output.showProgress(line.bar(width: width))
+                    if let panel = panel.withLock({ $0 }) {
+                        output.showProgress(lines: panel(line, width, output.errorRows))
+                    } else {
+                        output.showProgress(line.bar(width: width))
+                    }
                 } else {
                     output.note(line.sentence)
                 }

@@ -7,6 +7,8 @@ struct ProgressState: Sendable, Hashable {
     /// What it is busy with now, for example a service's name.
     var current = ""
     var bytesDone = ByteCount(0)
+    /// By service, where that is counted.
+    var bytesOf: [String: UInt64] = [:]
     /// Nil while it is not known.
     var bytesTotal: ByteCount?
     var stepsDone = 0

@@ -33,7 +33,8 @@ extension JSONValue {
         return true
     }
 
-    private var flow: String {
+    /// The document as YAML in flow style, on one line without a line break.
+    var flow: String {
         switch self {
         case .string(let text): Self.isPlain(text) ? text : line
         case .array(let items): "[" + items.map(\.flow).joined(separator: ", ") + "]"

@@ -16,6 +16,13 @@ struct Terminal: Sendable {
         let isSet = Mutex(false)
     }
 
+    /// Whether there is one.
+    var isThere: Bool {
+        let descriptor = dr_openat(AT_FDCWD, Self.path, O_RDWR | O_CLOEXEC | O_NOCTTY, 0)
+        if descriptor >= 0 { _ = close(descriptor) }
+        return descriptor >= 0
+    }
+
     /// Asks a question and reads a line; nil when there is no terminal.
     ///
     /// - Parameter isSecret: What is typed is not shown.

@@ -92,6 +92,24 @@ struct ContainerProgramsTests {
         }
     }
 
+    @Test func aContainerThatIsRemovedEndsItsProgramsSoon() async throws {
+        let engine = try await TestEnvironment.dockerEngine()
+        try await withContainer(on: engine) { name in
+            let programs = ContainerPrograms(engine: engine, container: name)
+            let task = Task {
+                try await programs.run(ProgramCall(["sh", "-c", "touch /begun; sleep 600"]))
+            }
+            try await waitUntil {
+                try await programs.run(ProgramCall(["test", "-e", "/begun"])).succeeded
+            }
+            let began = ContinuousClock.now
+            try await engine.remove(container: name, force: true)
+            let failure = await #expect(throws: Failure.self) { try await task.value }
+            #expect(ContinuousClock.now - began < .seconds(10))
+            #expect(failure?.isTransient == true)
+        }
+    }
+
     @Test func aTimeoutEndsAProgramThatIgnoresTheEndOfItsInput() async throws {
         let engine = try await TestEnvironment.dockerEngine()
         try await withContainer(on: engine) { container in

@@ -31,10 +31,11 @@ struct DockerAddressTests {
     @Test func addressesOfOtherMachinesAreRefusedInWords() async throws {
         let failure = await #expect(throws: Failure.self) {
             try await DockerEngine.connect(
-                address: DockerAddress(parsing: "ssh://root@example.org"))
+                address: DockerAddress(parsing: "tcp://example.org:2375"))
         }
         #expect(
-            failure?.message == "the Docker Engine ssh://root@example.org is on another machine")
+            failure?.message
+                == "the Docker Engine tcp://example.org:2375 would be spoken to in the open")
         #expect(throws: Failure.self) { try DockerAddress(parsing: "docker.sock") }
     }
 

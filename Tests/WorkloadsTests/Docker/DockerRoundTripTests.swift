@@ -178,7 +178,8 @@ struct DockerRoundTripTests {
                 .volume(volume.name), name: "volume-\(volume.name)")
             let target = corner.directory.path("out")
             try await corner.replay(source, to: .directory(target))
-            let place = "\(target)/volume-\(volume.name)/volume/\(volume.name)"
+            let place =
+                ReplayDirectory.path(target, for: source.snapshot) + "/volume/\(volume.name)"
             let before = try TreeFingerprint(of: volume.mountPoint, aspects: .comparable)
             let after = try TreeFingerprint(of: place, aspects: .comparable)
             #expect(after.differences(from: before) == [])

@@ -57,6 +57,43 @@ struct DumpInspectorTests {
         }
     }
 
+    /// All that pg_restore needs to list an archive, and to make what has no data.
+    @Test func theTableOfContentsEndsWhereDataBegins() async throws {
+        let dump = try await self.dump()
+        var random = SeededRandom.announced()
+        func contents(of bytes: [UInt8]) -> [UInt8]? {
+            let contents = ArchiveContents()
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let slice = rest.prefix(Int.random(in: 1...2_000, using: &random))
+                // What it throws is that it has enough.
+                guard (try? slice.withUnsafeBytes { try contents.receive($0) }) != nil else {
+                    break
+                }
+                rest = rest.dropFirst(slice.count)
+            }
+            return contents.whole
+        }
+        let whole = try #require(contents(of: dump))
+        #expect(whole == Array(dump.prefix(whole.count)) && whole.count < dump.count)
+        for _ in 0..<20 { #expect(contents(of: dump) == whole) }
+        #expect(contents(of: Array(dump.prefix(whole.count - 1))) == nil)
+        #expect(contents(of: Array("no archive".utf8) + dump) == nil)
+        let bin = try #require(TestEnvironment.postgresBin)
+        try await TemporaryDirectory.with("contents") { directory in
+            func listed(_ bytes: [UInt8], _ name: String) async throws -> [Substring] {
+                let path = try directory.write(name, bytes)
+                let outcome = try await OutsideProgram.run([
+                    bin + "/pg_restore", "--list", path,
+                ])
+                try #require(outcome.status == 0, "\(outcome)")
+                return outcome.text.split(separator: "\n")
+            }
+            let expected = try await listed(dump, "dump")
+            #expect(try await listed(whole, "head") == expected)
+        }
+    }
+
     @Test func whatIsNotUnderstoodProvesNothing() {
         var random = SeededRandom(seed: 1)
         for bytes in [

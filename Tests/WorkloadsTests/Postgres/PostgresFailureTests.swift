@@ -77,21 +77,21 @@ struct PostgresFailureTests {
             let server = try await TemporaryPostgres(in: directory, password: "Pl4nted-secret")
             var postgres = PostgresSpecification(server: .url(server.uri))
             let wrong = await #expect(throws: Failure.self) {
-                try await capture(postgres, secret: nil)
+                try await driver.captured(.postgres(postgres), secret: nil)
             }
             #expect(wrong?.hint?.contains("password") == true)
             postgres.password = .environment("secret")
             let other = await #expect(throws: Failure.self) {
-                try await capture(postgres, secret: "0ther-secret")
+                try await driver.captured(.postgres(postgres), secret: "0ther-secret")
             }
             #expect(other?.hint?.contains("password") == true)
             #expect(other.map { "\($0)".contains("0ther-secret") } == false)
-            _ = try await capture(postgres, secret: "Pl4nted-secret")
+            _ = try await driver.captured(.postgres(postgres), secret: "Pl4nted-secret")
 
             let recorder = RecordingPrograms(socket: server.socket)
             let inContainer = PostgresDriver(container: { _, _, _ in recorder })
             postgres.server = .container("pg", engine: nil)
-            _ = try await capture(postgres, secret: "Pl4nted-secret", with: inContainer)
+            _ = try await inContainer.captured(.postgres(postgres), secret: "Pl4nted-secret")
             let words = recorder.calls.withLock { $0.flatMap(\.words) }
             #expect(words.contains("--format=custom"))
             #expect(!words.contains { $0.contains("Pl4nted") })
@@ -105,9 +105,9 @@ struct PostgresFailureTests {
                 socket: server.socket, pgDumpVersion: "pg_dump (PostgreSQL) 9.6.24\n")
             let old = PostgresDriver(container: { _, _, _ in recorder })
             let failure = await #expect(throws: Failure.self) {
-                try await capture(
-                    PostgresSpecification(server: .container("pg", engine: nil)), secret: nil,
-                    with: old)
+                try await old.captured(
+                    .postgres(PostgresSpecification(server: .container("pg", engine: nil))),
+                    secret: nil)
             }
             #expect(failure?.message.contains("9.6.24") == true)
             #expect(failure?.hint?.contains("install") == true)
@@ -122,12 +122,13 @@ struct PostgresFailureTests {
             var postgres = PostgresSpecification(server: .url(server.uri))
             postgres.databases = ["postgres", "nowhere"]
             let failure = await #expect(throws: Failure.self) {
-                try await capture(postgres, secret: nil)
+                try await driver.captured(.postgres(postgres), secret: nil)
             }
             #expect(failure?.message.contains("nowhere") == true)
             // Nothing but an empty database is captured, and not taken for good.
             postgres.databases = []
-            #expect(try await capture(postgres, secret: nil).suspicions.count == 1)
+            #expect(
+                try await driver.captured(.postgres(postgres), secret: nil).suspicions.count == 1)
         }
     }
 
@@ -143,17 +144,17 @@ struct PostgresFailureTests {
                 ClusterDescription.Extension(name: "nosuch", version: "1", schema: "public")
             ]
             source.sink.set("cluster.json", try StableJSON.encode(cluster))
-            let findings = try await preflight(source, service(server))
+            let findings = try await driver.preflighted(source, service(server))
             #expect(findings.filter { $0.severity == .blocker }.count == 2)
             #expect(findings.filter { $0.severity == .conflict }.count == 1)
             #expect(findings.contains { $0.message.contains("nosuch") })
 
             try await server.stop()
-            let gone = try await preflight(source, service(server))
+            let gone = try await driver.preflighted(source, service(server))
             #expect(gone.map(\.severity) == [.blocker])
             var later = service(server)
             later.after = ["database-container"]
-            #expect(try await preflight(source, later).map(\.severity) == [.warning])
+            #expect(try await driver.preflighted(source, later).map(\.severity) == [.warning])
             let failure = await #expect(throws: Failure.self) {
                 try await driver.replayed(source, service(server))
             }
@@ -167,23 +168,4 @@ struct PostgresFailureTests {
         Service(name: "db", workloads: [.postgres(PostgresSpecification(server: .url(server.uri)))])
     }
 
-    @discardableResult
-    private func capture(
-        _ postgres: PostgresSpecification, secret: String?, with driver: PostgresDriver? = nil
-    ) async throws -> CaptureOutcome {
-        let service = Service(name: "db", workloads: [.postgres(postgres)])
-        return try await (driver ?? self.driver).capture(
-            .postgres(postgres), of: service, into: ScriptedSink(),
-            context: WorkloadContext(
-                secrets: FixedSecrets(values: secret.map { ["secret": $0] } ?? [:])))
-    }
-
-    private func preflight(_ source: ScriptedSource, _ service: Service) async throws
-        -> [PreflightFinding]
-    {
-        try await driver.preflight(
-            try await driver.replaySteps(for: source, service: service, target: .here),
-            from: source, service: service, target: .here,
-            context: WorkloadContext(secrets: FixedSecrets()))
-    }
 }

@@ -27,6 +27,21 @@ final class ScriptedSink: CaptureSink {
         self.progress = progress
     }
 
+    /// Lets something begin when the first bytes of a stream have come; from then on that is read
+    /// slowly, so that it is far from its end when it happens.
+    ///
+    /// The Engine waits for whoever reads what a program says before it removes its container.
+    convenience init(
+        whenReading part: String, _ happen: @escaping @Sendable () async -> Void
+    ) {
+        let hasBegun = Atomic<Bool>(false)
+        self.init { name, count in
+            guard name == part, count > 0 else { return }
+            if !hasBegun.exchange(true, ordering: .relaxed) { Task { await happen() } }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     var names: [String] { state.withLock { $0.names } }
     func part(_ name: String) -> Part? { state.withLock { $0.parts[name] } }
     func set(_ name: String, _ bytes: [UInt8]) {
@@ -46,8 +61,8 @@ final class ScriptedSink: CaptureSink {
     }
 
     func stream(
-        _ name: String, from descriptor: Int32, attributes: [String: String],
-        observer: (any StreamObserver)?
+        _ name: String, from descriptor: Int32, of content: StreamContent,
+        attributes: [String: String], observer: (any StreamObserver)?
     ) async throws -> UInt64 {
         var all: [UInt8] = []
         while true {
@@ -147,6 +162,13 @@ struct ScriptedSource: ReplaySource {
         summary.files = UInt64(files.output.count)
         return summary
     }
+
+    func archive(_ part: String, called name: String, to descriptor: Int32) async throws
+        -> TreeReplaySummary
+    {
+        let copy = String(decoding: try await document(part), as: UTF8.self)
+        return try await TreeArchive.write(copy, called: name, to: descriptor)
+    }
 }
 
 /// Secrets of tests, by the name of their variable.
@@ -170,6 +192,28 @@ extension WorkloadDriver {
         let outcome = try await capture(
             workload, of: service, into: sink, context: WorkloadContext(secrets: FixedSecrets()))
         return (sink.source(outcome, service: service, workload), outcome)
+    }
+
+    /// Captures a workload of a service of its own into memory.
+    ///
+    /// - Parameter secret: What the configuration's secret `secret` is; nil for none.
+    @discardableResult
+    func captured(_ workload: WorkloadSpecification, secret: String?) async throws
+        -> CaptureOutcome
+    {
+        try await capture(
+            workload, of: Service(name: "db", workloads: [workload]), into: ScriptedSink(),
+            context: WorkloadContext(
+                secrets: FixedSecrets(values: secret.map { ["secret": $0] } ?? [:])))
+    }
+
+    /// What is found before anything is changed here.
+    func preflighted(_ source: ScriptedSource, _ service: Service) async throws
+        -> [PreflightFinding]
+    {
+        try await preflight(
+            try await replaySteps(for: source, service: service, target: .here), from: source,
+            service: service, target: .here, context: WorkloadContext(secrets: FixedSecrets()))
     }
 
     /// Performs all steps in order.
