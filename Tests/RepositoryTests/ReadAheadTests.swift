@@ -95,26 +95,38 @@ import Testing
         if isRemote { #expect(most >= 4) } else { #expect(most == 1) }
     }
 
-    @Test("The lists of large files are fetched side by side")
-    func lists() async throws {
+    /// Trees of large files: the first of all but the last of them, the second of all.
+    ///
+    /// Each file is long enough for a list of its own; in sessions of their own, so in packs of their
+    /// own.
+    private func trees(of count: Int, _ fixture: RepositoryFixture) async throws
+        -> [ContentReference]
+    {
         var random = SeededRandom.announced()
-        let fixture = try await RepositoryFixture()
+        var trees: [ContentReference] = []
         var entries = [TreeEntry(path: [], type: .directory)]
-        // Each long enough for a list of its own; in sessions of their own, so in packs of their own.
-        for number in 0..<24 {
+        for number in 0..<count {
             var entry = TreeEntry(path: Array("file-\(10 + number)".utf8), type: .file)
             entry.content = try await fixture.write([random.bytes(4_000_000)])[0]
             entry.size = entry.content.length
             #expect(entry.content.depth == 1)
             entries.append(entry)
+            guard number >= count - 2 else { continue }
+            var encoder = TreeEncoder()
+            var text: [UInt8] = []
+            for entry in entries {
+                encoder.append(entry)
+                encoder.flush { text += $0 }
+            }
+            trees.append(try await fixture.write([text])[0])
         }
-        var encoder = TreeEncoder()
-        var text: [UInt8] = []
-        for entry in entries {
-            encoder.append(entry)
-            encoder.flush { text += $0 }
-        }
-        let tree = try await fixture.write([text])[0]
+        return trees
+    }
+
+    @Test("The lists of large files are fetched side by side")
+    func lists() async throws {
+        let fixture = try await RepositoryFixture()
+        let tree = try await trees(of: 24, fixture)[1]
         func read(_ repository: BackupRepository) async throws -> [[ChunkReference]] {
             let (index, tree) = (fixture.index, tree)
             return try await BlockingPool.shared.run {
@@ -138,6 +150,30 @@ import Testing
         #expect(most >= 8)
         // Each list once, and the tree.
         #expect(all <= 26, "\(all)")
+    }
+
+    @Test("What a prune has to keep is found with several requests at once, each list read once")
+    func prune() async throws {
+        var random = SeededRandom.announced()
+        let fixture = try await RepositoryFixture()
+        for (age, tree) in try await trees(of: 24, fixture).enumerated() {
+            var record = SnapshotRecord.ofStream(
+                tree, asOf: Timestamp(nanoseconds: Int64(age) * 1_000_000_000))
+            record.parts = [
+                SnapshotPart(name: "tree/0", kind: .tree, content: tree, bytes: ByteCount(0))
+            ]
+            try await fixture.repository.put(record)
+        }
+        _ = try await fixture.write([random.bytes(3_000_000)])
+        let near = try await open(fixture, isRemote: false).0.prunePlan(index: fixture.index)
+        #expect(near.deleted.count == 1 && near.kept > 24)
+        let (repository, store) = try await open(fixture, isRemote: true)
+        let far = try await repository.prunePlan(index: fixture.index)
+        #expect(far.deleted == near.deleted && far.kept == near.kept)
+        let (most, all) = store.takeCounts()
+        #expect(most >= 8)
+        // Two snapshots, their trees, 24 lists, and what tells of sessions and packs.
+        #expect(all <= 34, "\(all)")
     }
 
     @Test("What is missing is told as ever, whatever else is on its way")

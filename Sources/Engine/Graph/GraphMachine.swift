@@ -112,19 +112,33 @@ public struct GraphMachine: Sendable {
     }
 
     /// Takes an event and says what to do about it.
-    public mutating func handle(_ event: Event) -> [Action] {
+    public mutating func handle(_ event: Event) -> [Action] { handle([event]) }
+
+    /// Takes events of one moment, and then says what to do about all of them: none of the room that
+    /// one leaves is given away before the others are known.
+    public mutating func handle(_ events: [Event]) -> [Action] {
         var actions: [Action] = []
+        for event in events { take(event, &actions) }
+        startReady(&actions)
+        if unfinished == 0, !isDone {
+            isDone = true
+            actions.append(.done)
+        }
+        return actions
+    }
+
+    private mutating func take(_ event: Event, _ actions: inout [Action]) {
         switch event {
         case .begin:
             for node in graph.order where states[node] == .waiting(missing: 0) { enqueue(node) }
         case .finished(let node):
-            guard case .running = states[node] else { return [] }
+            guard case .running = states[node] else { return }
             release(node)
             states[node] = .done
             unfinished -= 1
             for dependent in graph.dependents[node] { arrive(at: dependent) }
         case .failed(let node, let isTransient):
-            guard case .running(let attempt) = states[node] else { return [] }
+            guard case .running(let attempt) = states[node] else { return }
             release(node)
             let retry = graph.nodes[node].retry
             if !isCancelled, isTransient || !retry.onlyTransient,
@@ -138,17 +152,11 @@ public struct GraphMachine: Sendable {
                 abandon(dependentsOf: node, &actions)
             }
         case .pauseEnded(let node):
-            guard case .pausing = states[node] else { return [] }
+            guard case .pausing = states[node] else { return }
             enqueue(node)
         case .cancel:
             cancelAll(&actions)
         }
-        startReady(&actions)
-        if unfinished == 0, !isDone {
-            isDone = true
-            actions.append(.done)
-        }
-        return actions
     }
 
     private mutating func enqueue(_ node: Int) {

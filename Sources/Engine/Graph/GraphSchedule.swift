@@ -29,14 +29,11 @@ public struct GraphSchedule: Sendable, Hashable {
                 ends[node] = now + max(.zero, graph.nodes[node].estimate)
                 running.append((ends[node], node))
             }
-            guard
-                let next = running.indices.min(by: {
-                    (running[$0].end, running[$0].node) < (running[$1].end, running[$1].node)
-                })
-            else { break }
-            let ended = running.remove(at: next)
-            now = ended.end
-            actions = machine.handle(.finished(ended.node))
+            guard let next = running.map(\.end).min() else { break }
+            now = next
+            let ended = running.filter { $0.end == next }.map(\.node).sorted()
+            running.removeAll { $0.end == next }
+            actions = machine.handle(ended.map { .finished($0) })
         }
         return GraphSchedule(starts: starts, ends: ends, preference: preference)
     }
@@ -48,7 +45,7 @@ public struct GraphSchedule: Sendable, Hashable {
     ///
     /// - Parameter effort: Orders to try beyond the first.
     public static func best(
-        _ graph: Graph, limits: GraphLimits = GraphLimits(), effort: Int = 400
+        _ graph: Graph, limits: GraphLimits = GraphLimits(), effort: Int = 2000
     ) throws(GraphError) -> GraphSchedule {
         var best = try simulate(graph, limits: limits)
         let bound = lowerBound(graph, limits)

@@ -77,17 +77,28 @@ struct LiveChunks: Sendable {
             guard contents.insert(part.content).inserted || gatherer.wantsAll else { continue }
             try follow(part.content.references, part.content.depth, reader, gatherer)
             guard part.kind == .tree else { continue }
-            try reader.entries(part.content) { entry in
+            let entries = try TreeCursor(part.content, reader: reader)
+            while let entry = try entries.next(
+                contentsOf: { $0.content.references.contains { wants($0, gatherer) } })
+            {
                 try follow(entry.content.references, entry.content.depth, reader, gatherer)
             }
         }
+    }
+
+    /// Whether a node has to be read.
+    private func wants(_ node: ChunkReference, _ gatherer: Gatherer) -> Bool {
+        !node.isZeros && (gatherer.wantsAll || !nodes.contains(node.id))
     }
 
     private mutating func follow(
         _ references: [ChunkReference], _ depth: UInt8, _ reader: ChunkReader,
         _ gatherer: Gatherer
     ) throws {
-        for reference in references where !reference.isZeros {
+        for (number, reference) in references.enumerated() where !reference.isZeros {
+            if depth > 0 {
+                reader.fetchAhead(references, from: number) { wants($0, gatherer) }
+            }
             names.insert(reference.id.words.0)
             try gatherer.add(reference)
             guard depth > 0 else { continue }

@@ -86,9 +86,14 @@ extension ChunkReader {
     }
 
     /// Fetches the next nodes of a list, some at a time, when the first of them is about to be read.
-    private func fetchAhead(_ nodes: [ChunkReference], from number: Int) {
+    ///
+    /// - Parameter isWanted: Which of them will be read.
+    func fetchAhead(
+        _ nodes: [ChunkReference], from number: Int,
+        where isWanted: (ChunkReference) -> Bool = { _ in true }
+    ) {
         guard number.isMultiple(of: Self.nodesAhead) else { return }
-        fetchAhead(nodes[number..<min(number + Self.nodesAhead, nodes.count)])
+        fetchAhead(nodes[number..<min(number + Self.nodesAhead, nodes.count)].filter(isWanted))
     }
 
     /// Nodes that are fetched together; each is at most some hundred kilobytes.

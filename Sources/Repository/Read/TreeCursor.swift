@@ -30,6 +30,11 @@ public final class TreeCursor {
     /// The next entry in tree order; nil after the last.
     public func next() throws -> TreeEntry? {
         guard let isWanted else { return try decoded() }
+        return try next(contentsOf: isWanted)
+    }
+
+    /// The next entry, where what is wanted changes on the way; one cursor is asked in one way only.
+    func next(contentsOf isWanted: (TreeEntry) -> Bool) throws -> TreeEntry? {
         if ready.isEmpty { try lookAhead(isWanted) }
         return ready.popLast()
     }

@@ -52,7 +52,9 @@ extension RecoveryPlan {
     /// other orders in no time, the best of them.
     func schedule(_ graph: Graph, limits: GraphLimits) throws -> GraphSchedule {
         let isWorthwhile = hasMeasurements && steps.count <= 200
-        return try GraphSchedule.best(graph, limits: limits, effort: isWorthwhile ? 400 : 0)
+        // Below 0.1 s, whatever the size.
+        let effort = isWorthwhile ? min(2000, 80_000 / max(1, steps.count)) : 0
+        return try GraphSchedule.best(graph, limits: limits, effort: effort)
     }
 
     /// Whether any estimate rests on a measurement.
