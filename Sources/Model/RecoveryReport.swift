@@ -26,6 +26,9 @@ public struct RecoveryReport: Sendable, Hashable, Codable {
     /// From the oldest moment the data stands for to `declared`; nil when a service did not come back.
     public var recoveryPoint: TimeSpan?
     public var services: [ServiceReport]
+    /// The single files or directories that were wanted, of which no service is said to be back; nil
+    /// when services were.
+    public var paths: [String]?
     /// In the order of the plan.
     public var steps: [StepReport]
     /// When the run was taken up again after it had been interrupted.

@@ -264,7 +264,9 @@ struct BrowseCommandTests {
             let one = try await dr.run(
                 "restore", "site", "--path", "\(www)/index.html", "--to", "./one/", "--yes")
             #expect(one.status == 0, "\(one)")
-            #expect(one.text.contains("1 of 1 service back"), "\(one)")
+            #expect(one.text.contains("1 path back"), "\(one)")
+            #expect(one.text.contains("no service as a whole, only \(www)/index.html"), "\(one)")
+            #expect(!one.text.contains("recovery time "), "\(one)")
             #expect(try await text("one/index.html") == "new")
             #expect(
                 try await OutsideProgram.run(["ls", scratch.path("one")]).text == "index.html\n")
@@ -294,6 +296,13 @@ struct BrowseCommandTests {
             #expect(try await text("www/index.html") == "old")
             let aside = try await OutsideProgram.run(["ls", www])
             #expect(aside.text.contains("index.html_before_"), "\(aside)")
+            // One file that came back where it was does not prove that the service would.
+            let proof = try await dr.run("status", "--json")
+            #expect(!proof.text.contains("\"proof\""), "\(proof)")
+            for kind in ["markdown", "html"] {
+                let report = try await dr.run("report", "--format", kind).text
+                #expect(report.contains("1 path back") && report.contains("paths back"))
+            }
             #expect(stat("\(www)/index.html", &status) == 0)
             #expect(status.st_mode & 0o7777 == 0o4640)
 

@@ -120,7 +120,8 @@ extension ReportBlock {
         ]
         for service in report.recovery.services {
             rows.append([
-                service.name.text, "\(service.state.rawValue), \(ReportWords.time(service))",
+                service.name.text,
+                "\(service.state.rawValue), \(ReportWords.time(service, in: report.recovery))",
             ])
         }
         let failed = report.recovery.steps.filter { $0.state == .failed }.map {

@@ -15,12 +15,11 @@ public struct ReportHTML: Sendable {
     }
 
     private var body: String {
-        let healthy = report.services.count(where: \.isHealthy)
-        return """
+        """
             <p class="\(report.result == .done ? "good" : "bad")">\
             \(escaped(report.result.meaning)) (exit code \(report.result.rawValue)): \
-            \(healthy) of \(counted(report.services.count, "service")) back, \(report.bytes) in \
-            \(report.ended)</p>
+            \(ReportWords.extent(report)), \(report.bytes) in \
+            \(report.ended)</p>\(ReportWords.paths(report).map { "\n<p>\(escaped($0))</p>" } ?? "")
             \(HTMLPage.figures(figures))
             \(next)
             \(HTMLPage.list("What went wrong", problems))
@@ -43,24 +42,10 @@ public struct ReportHTML: Sendable {
             """
     }
 
-    private var figures: [(name: String, value: String, detail: String, kind: String)] {
-        func kind(_ met: Bool?) -> String { met.map { $0 ? "good" : "bad" } ?? "" }
-        func against(_ objective: TimeSpan?, _ met: Bool?) -> String {
-            guard let objective else { return "no objective" }
-            return "objective \(objective)" + (met.map { $0 ? ": met" : ": MISSED" } ?? "")
-        }
-        var figures = [
-            (
-                "recovery time", report.recoveryTime.map { "\($0)" } ?? "not reached",
-                against(report.objectives.rto, report.meetsRecoveryTime),
-                kind(report.meetsRecoveryTime)
-            ),
-            (
-                "data loss", report.recoveryPoint.map { "\($0)" } ?? "not reached",
-                against(report.objectives.rpo, report.meetsRecoveryPoint),
-                kind(report.meetsRecoveryPoint)
-            ),
-        ]
+    private typealias Figure = (name: String, value: String, detail: String, kind: String)
+
+    private var figures: [Figure] {
+        var figures = report.paths == nil ? recovery : []
         if let forecast = report.forecast, forecast.isMeasured {
             figures.append(
                 (
@@ -73,6 +58,26 @@ public struct ReportHTML: Sendable {
             figures.append(("waiting for people", "\(waiting)", "within the recovery time", ""))
         }
         return figures
+    }
+
+    private var recovery: [Figure] {
+        func kind(_ met: Bool?) -> String { met.map { $0 ? "good" : "bad" } ?? "" }
+        func against(_ objective: TimeSpan?, _ met: Bool?) -> String {
+            guard let objective else { return "no objective" }
+            return "objective \(objective)" + (met.map { $0 ? ": met" : ": MISSED" } ?? "")
+        }
+        return [
+            (
+                "recovery time", report.recoveryTime.map { "\($0)" } ?? "not reached",
+                against(report.objectives.rto, report.meetsRecoveryTime),
+                kind(report.meetsRecoveryTime)
+            ),
+            (
+                "data loss", report.recoveryPoint.map { "\($0)" } ?? "not reached",
+                against(report.objectives.rpo, report.meetsRecoveryPoint),
+                kind(report.meetsRecoveryPoint)
+            ),
+        ]
     }
 
     private var next: String {
@@ -97,7 +102,8 @@ public struct ReportHTML: Sendable {
         HTMLPage.table(
             report.services.map {
                 [
-                    $0.name.text, $0.state.rawValue, ReportWords.time($0), ReportWords.point($0),
+                    $0.name.text, ReportWords.state($0, in: report),
+                    ReportWords.time($0, in: report), ReportWords.point($0, in: report),
                     "\($0.bytes)",
                 ]
             }, head: ["service", "state", "recovery time", "recovery point", "bytes"],

@@ -22,7 +22,8 @@ public struct ReportHistory: Sendable {
             table.add(
                 report.run.short, report.declared.shortDescription,
                 "\(report.purpose.rawValue) \(shown(report.target.description))",
-                "\(healthy)/\(report.services.count)", "\(report.bytes)",
+                report.paths.map { counted($0.count, "path") }
+                    ?? "\(healthy)/\(report.services.count)", "\(report.bytes)",
                 report.recoveryTime.map { "\($0)\(Self.mark(report.meetsRecoveryTime))" } ?? "-",
                 report.forecast.map { $0.isMeasured ? "\($0.expected)" : "-" } ?? "-",
                 report.recoveryPoint.map { "\($0)\(Self.mark(report.meetsRecoveryPoint))" } ?? "-",

@@ -8,22 +8,19 @@ public struct ReportMarkdown: Sendable {
 
     /// The document, each line with its end. Names from outside cannot become markup.
     public var text: String {
-        let healthy = report.services.count(where: \.isHealthy)
         var text = """
             # \(report.purpose == .drill ? "Drill" : "Restore") of \
             \(report.declared.shortDescription)
 
-            **\(report.result.meaning)** (exit code \(report.result.rawValue)): \(healthy) of \
-            \(counted(report.services.count, "service")) back, \(report.bytes) in \(report.ended).
+            **\(report.result.meaning)** (exit code \(report.result.rawValue)): \
+            \(ReportWords.extent(report)), \(report.bytes) in \(report.ended).
 
             | | |
             | --- | --- |
             | run | `\(report.run)` |
             | target | \(cell(report.target.description)) |
             | host | \(cell(report.host)), dr \(cell(report.program)) |
-            | recovery time | \(ReportWords.time(report)) |
-            | recovery point | \(ReportWords.point(report)) |
-            \(forecast)\(people)
+            \(recovery)\(forecast)\(people)
             ## Clock
 
             | moment | since declared | time |
@@ -52,6 +49,12 @@ public struct ReportMarkdown: Sendable {
         return text
     }
 
+    private var recovery: String {
+        if let paths = ReportWords.paths(report) { return "| restored | \(cell(paths)) |\n" }
+        return "| recovery time | \(ReportWords.time(report)) |\n"
+            + "| recovery point | \(ReportWords.point(report)) |\n"
+    }
+
     private var forecast: String {
         guard let forecast = report.forecast, forecast.isMeasured else { return "" }
         let took = ReportWords.deviation(report).map { "; it took \($0)" } ?? ""
@@ -76,8 +79,9 @@ public struct ReportMarkdown: Sendable {
             """
         for service in report.services {
             text +=
-                "| \(cell(service.name.text)) | \(service.state.rawValue) |"
-                + " \(ReportWords.time(service)) | \(ReportWords.point(service)) |"
+                "| \(cell(service.name.text)) | \(ReportWords.state(service, in: report)) |"
+                + " \(ReportWords.time(service, in: report)) |"
+                + " \(ReportWords.point(service, in: report)) |"
                 + " \(service.bytes) |\n"
         }
         return text

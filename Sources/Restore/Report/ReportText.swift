@@ -20,13 +20,16 @@ public struct ReportText: Sendable {
     }
 
     private var header: String {
-        let healthy = report.services.count(where: \.isHealthy)
-        return "\(report.purpose.rawValue) to \(shown(report.target.description)),"
+        "\(report.purpose.rawValue) to \(shown(report.target.description)),"
             + " run \(report.run.short) on \(shown(report.host)): \(report.result.meaning)\n"
-            + "\(healthy) of \(counted(report.services.count, "service")) back,"
-            + " \(report.bytes) in \(report.ended)\n"
-            + "recovery time \(ReportWords.time(report))\n"
-            + "recovery point \(ReportWords.point(report))\n" + forecast + people
+            + "\(ReportWords.extent(report)), \(report.bytes) in \(report.ended)\n"
+            + recovery + forecast + people
+    }
+
+    private var recovery: String {
+        if let paths = ReportWords.paths(report) { return "\(shown(paths))\n" }
+        return "recovery time \(ReportWords.time(report))\n"
+            + "recovery point \(ReportWords.point(report))\n"
     }
 
     private var forecast: String {
@@ -65,8 +68,9 @@ public struct ReportText: Sendable {
         table.add("service", "state", "recovery time", "recovery point", "bytes")
         for service in report.services {
             table.add(
-                shown(service.name.text), service.state.rawValue, ReportWords.time(service),
-                ReportWords.point(service), "\(service.bytes)")
+                shown(service.name.text), ReportWords.state(service, in: report),
+                ReportWords.time(service, in: report), ReportWords.point(service, in: report),
+                "\(service.bytes)")
         }
         return table.text
     }
@@ -131,14 +135,35 @@ enum ReportWords {
             ?? "not reached"
     }
 
-    static func time(_ service: ServiceReport) -> String {
+    static func time(_ service: ServiceReport, in report: RecoveryReport) -> String {
         measured(service.recoveryTime, service.objectives.rto, service.meetsRecoveryTime)
-            ?? "not reached"
+            ?? (report.paths == nil ? "not reached" : "-")
     }
 
-    static func point(_ service: ServiceReport) -> String {
+    static func point(_ service: ServiceReport, in report: RecoveryReport) -> String {
         measured(service.recoveryPoint, service.objectives.rpo, service.meetsRecoveryPoint)
-            ?? "none"
+            ?? (report.paths == nil ? "none" : "-")
+    }
+
+    static func state(_ service: ServiceReport, in report: RecoveryReport) -> String {
+        report.paths != nil && service.state == .recovered ? "paths back" : service.state.rawValue
+    }
+
+    /// What came back, for example `2 of 3 services back`.
+    static func extent(_ report: RecoveryReport) -> String {
+        guard let paths = report.paths else {
+            let healthy = report.services.count(where: \.isHealthy)
+            return "\(healthy) of \(counted(report.services.count, "service")) back"
+        }
+        let isAll = report.services.allSatisfy { $0.state == .recovered }
+        return (isAll ? "" : "not all of ") + counted(paths.count, "path") + " back"
+    }
+
+    /// That single paths were wanted, and which; nil when services were.
+    static func paths(_ report: RecoveryReport) -> String? {
+        guard let paths = report.paths else { return nil }
+        let more = paths.count > 3 ? " and \(paths.count - 3) more" : ""
+        return "no service as a whole, only " + paths.prefix(3).joined(separator: ", ") + more
     }
 
     /// How far the actual duration was from the forecast; nil where nothing was forecast or the run

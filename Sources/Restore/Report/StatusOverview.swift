@@ -181,6 +181,7 @@ public struct StatusOverview: Sendable, Hashable, Codable {
 
     private static func proof(of service: ServiceName, _ reports: [RecoveryReport]) -> Proof? {
         let proven = reports.filter { report in
+            guard report.paths == nil else { return false }
             guard case .directory = report.target else {
                 return report.services.contains { $0.name == service && $0.state == .recovered }
             }

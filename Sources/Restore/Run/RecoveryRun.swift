@@ -203,6 +203,7 @@ public struct RecoveryRun: Sendable {
         builder.preparation = earlier == nil ? preparation : nil
         builder.proven = proven
         builder.wasReported = earlier?.record.finished != nil
+        builder.paths = orders.paths
         builder.resumed = orders.resumed
         builder.repeated = earlier?.repeated ?? []
         builder.firstReads = firstReads.all

@@ -19,6 +19,8 @@ struct ReportBuilder {
     var wasReported = false
     /// Steps that had been done before the machine was started again.
     var repeated: Set<String> = []
+    /// The single paths that were all that was wanted; empty when services were.
+    var paths: [String] = []
     /// When the run was taken up again.
     var resumed: [TimeSpan] = []
     var firstReads: [ServiceName: TimeSpan] = [:]
@@ -67,6 +69,7 @@ struct ReportBuilder {
         report.resumed = resumed.isEmpty ? nil : resumed
         report.humanWaiting = humanWaiting(report.steps)
         report.services = plan.services.map { service($0, report.steps) }
+        report.paths = paths.isEmpty ? nil : paths
         report.milestones = milestones(
             report.steps, firstByte: firstReads.values.min(), whole: true)
         // What did not come back is down for ever and lost whole: then there is no such figure.
@@ -134,7 +137,8 @@ struct ReportBuilder {
             service.state = .notExecuted
             service.causes += own.compactMap(\.message).prefix(1)
         }
-        if service.isHealthy {
+        // Some of its files are not the service: no time of recovery is proven by them.
+        if service.isHealthy, paths.isEmpty {
             service.recoveryTime = healthy?.ended
             service.recoveryPoint = planned.asOf.map { max(.zero, clock.declared - $0) }
         }
@@ -269,8 +273,7 @@ struct ReportBuilder {
 
     /// One line for lists of runs.
     func summary(_ report: RecoveryReport) -> String {
-        let healthy = report.services.count(where: \.isHealthy)
-        return "\(healthy) of \(report.services.count) services back on \(report.target)"
+        "\(ReportWords.extent(report)) on \(report.target)"
             + " in \(report.ended), \(report.bytes)"
     }
 }
