@@ -166,7 +166,7 @@ private struct DamagedWalk {
             guard part.kind == .tree else { continue }
             var failure: (any Error)?
             do {
-                try reader.entries(part.content) { entry in
+                try reader.entries(part.content, reads: true) { entry in
                     do {
                         try follow(entry.content.references, entry.content.depth, body)
                     } catch {
@@ -187,7 +187,8 @@ private struct DamagedWalk {
         let stored = references.filter { !$0.isZeros }
         try body(stored)
         guard depth > 0 else { return }
-        for reference in stored {
+        for (number, reference) in stored.enumerated() {
+            reader.fetchAhead(stored, from: number)
             guard let children = try? reader.children(reference, depth) else { continue }
             try follow(children, depth - 1, body)
         }
