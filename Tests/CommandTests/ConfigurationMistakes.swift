@@ -139,6 +139,11 @@ extension ConfigurationMistake {
                 + " the keys into a file and name it with credentials_file, or set AWS_ACCESS_KEY_ID"
                 + " and AWS_SECRET_ACCESS_KEY"),
         ConfigurationMistake(
+            "a password in an address", "repository: sftp://dr:planted@backup.example.org/srv/dr",
+            "dr.yaml:1:13: repository holds a password, which would show up in reports and in the"
+                + " list of processes | take it out and change it; ssh takes keys, which"
+                + " ~/.ssh/config names"),
+        ConfigurationMistake(
             "a machine without a path", "repository: {place: \"sftp:backup.example.org\"}",
             "dr.yaml:1:21: repository.place names no path: \"backup.example.org\" | write for"
                 + " example sftp:user@host:/srv/dr or sftp://user@host:22/srv/dr"),

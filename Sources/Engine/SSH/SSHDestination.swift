@@ -37,6 +37,12 @@ public struct SSHDestination: Sendable, Hashable, CustomStringConvertible {
         } else if !rest.isEmpty {
             throw refuse()
         }
+        guard user?.contains(":") != true else {
+            // Not repeated: it is a secret.
+            throw Failure(
+                .usage, "a password stands in the address of a machine to reach by ssh",
+                hint: "take it out and change it; ssh takes keys, which ~/.ssh/config names")
+        }
         let words = [user ?? "x", host]
         guard
             words.allSatisfy({ word in

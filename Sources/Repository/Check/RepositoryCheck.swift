@@ -185,7 +185,8 @@ extension BackupRepository {
                     }
                 }
             }
-            for _ in 0..<processorCount() { add() }
+            // Each holds a pack, and a thread of a pool that its own reading may need one more of.
+            for _ in 0..<min(processorCount(), 16) { add() }
             while let (pack, outcome) = try await group.next() {
                 try Task.checkCancellation()
                 switch outcome {

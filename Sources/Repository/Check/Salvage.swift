@@ -72,7 +72,9 @@ extension BackupRepository {
     ) async throws -> (saved: Int, lost: Int) {
         var lists: [PackID: PackContents] = [:]
         for (pack, size) in try await listPacks() where damaged.contains(pack) {
-            lists[pack] = try? await packs.contents(of: pack, size: size)
+            lists[pack] = try await unlessDamaged {
+                try await packs.contents(of: pack, size: size)
+            }
         }
         // The places of packs whose own lists cannot be read are known from before, if at all; their
         // chunks are found through the snapshots that need them.
@@ -109,9 +111,29 @@ extension BackupRepository {
     private func readableRecords(_ snapshots: Set<SnapshotID>) async throws -> [SnapshotRecord] {
         var records: [SnapshotRecord] = []
         for id in snapshots.sorted() {
-            if let record = try? await snapshot(id) { records.append(record) }
+            if let record = try await unlessDamaged({ try await snapshot(id) }) {
+                records.append(record)
+            }
         }
         return records
+    }
+}
+
+/// Whether it says nothing of what was read: what cannot be had now is not lost.
+private func isPassing(_ error: any Error) -> Bool {
+    error is CancellationError || (error as? Failure)?.isTransient ?? false
+}
+
+/// What `body` gives; nil for damage.
+private func unlessDamaged<Value: Sendable>(
+    _ body: () async throws -> Value
+) async throws -> Value? {
+    do {
+        return try await body()
+    } catch  where isPassing(error) {
+        throw error
+    } catch {
+        return nil
     }
 }
 
@@ -143,8 +165,8 @@ private struct ChunkSaver {
             let bytes: [UInt8]
             do {
                 bytes = try reader.anyChunk(reference.id, UInt32(clamping: reference.length))
-            } catch is CancellationError {
-                throw CancellationError()
+            } catch  where isPassing(error) {
+                throw error
             } catch {
                 // Damaged, cut off, or on a sector that the disk does not give back.
                 lost += 1
@@ -177,6 +199,7 @@ private struct DamagedWalk {
                 }
             } catch {
                 if let failure { throw failure }
+                if isPassing(error) { throw error }
             }
         }
     }
@@ -189,7 +212,14 @@ private struct DamagedWalk {
         guard depth > 0 else { return }
         for (number, reference) in stored.enumerated() {
             reader.fetchAhead(stored, from: number)
-            guard let children = try? reader.children(reference, depth) else { continue }
+            let children: [ChunkReference]
+            do {
+                children = try reader.children(reference, depth)
+            } catch  where isPassing(error) {
+                throw error
+            } catch {
+                continue
+            }
             try follow(children, depth - 1, body)
         }
     }

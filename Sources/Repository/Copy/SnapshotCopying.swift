@@ -52,10 +52,12 @@ public struct SnapshotCopying: Sendable {
             try run.session.flush()
         }
         guard try await target.isWhole(snapshot, index: run.index) else {
+            // Of this snapshot alone: others are copied all the same.
             throw Failure(
-                .failed,
+                .damaged,
                 "the copy of snapshot \(snapshot.id.short) at \(target.store.place) is not"
-                    + " whole", hint: "run dr copy again, and dr check on both", side: .repository)
+                    + " whole", hint: "run dr check --read-data --repair on it, then dr copy again",
+                side: .repository)
         }
     }
 }

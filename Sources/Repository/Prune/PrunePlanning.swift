@@ -114,14 +114,24 @@ extension BackupRepository {
     /// - Throws: For a damaged one: what it needs is not known, so nothing may be deleted.
     func records(_ snapshots: Set<SnapshotID>) async throws -> [SnapshotRecord] {
         var records: [SnapshotRecord] = []
+        var gone: [SnapshotID] = []
         for id in snapshots.sorted() {
             do {
                 records.append(try await snapshot(id))
             } catch is ObjectMissing {
-                continue
+                gone.append(id)
             } catch let error as FormatError {
                 throw error.failure
             }
+        }
+        // Who removes one writes that down before.
+        guard !gone.isEmpty else { return records }
+        let removed = try await readChains().removed
+        if let lost = gone.first(where: { !removed.contains($0) }) {
+            throw Failure(
+                .busy, "snapshot \(lost.short) was listed, and then was not found",
+                hint: "what it needs is not known: run dr prune again, and dr check if this stays",
+                side: .repository, isTransient: true)
         }
         return records
     }

@@ -134,7 +134,15 @@ public final class ChunkReader {
         var ahead = runsAhead(places.map(\.1)[...], .kept)
         defer { ahead?.cancel() }
         for (node, place) in places {
-            guard let frame = try? frame(at: place, ahead: [], &ahead, .kept) else { continue }
+            let frame: FrameBytes
+            do {
+                frame = try self.frame(at: place, ahead: [], &ahead, .kept)
+            } catch let failure as Failure where failure.isTransient {
+                // The store is away: whoever needs a node waits for it, once.
+                return
+            } catch {
+                continue
+            }
             let (start, length) = (Int(place.offset), Int(node.length))
             guard node.length <= UInt64(frame.count), start + length <= frame.count else {
                 continue

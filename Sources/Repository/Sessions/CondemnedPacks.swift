@@ -62,7 +62,15 @@ extension BackupRepository {
     }
 
     func put(_ list: CondemnedList) async throws {
-        try await putRecord(try StableJSON.encode(list), as: list.key, usingReserve: true)
+        let (_, isKept) = try await offerRecord(
+            try StableJSON.encode(list), as: list.key, usingReserve: true)
+        guard isKept else {
+            throw Failure(
+                .failed, "\(store.place) does not give back what was just written: \(list.key)",
+                hint:
+                    "nothing was deleted; another prune may have taken it away: run dr prune again",
+                side: .repository, isTransient: true)
+        }
     }
 }
 

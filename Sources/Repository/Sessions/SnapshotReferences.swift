@@ -32,9 +32,9 @@ extension BackupRepository {
         var batch: [ChunkReference] = []
         func add(_ content: ContentReference) throws {
             try reader.forEachReference(content) { reference in
-                if !reference.isZeros { batch.append(reference) }
-            }
-            if batch.count >= 4096 {
+                guard !reference.isZeros else { return }
+                batch.append(reference)
+                guard batch.count >= 4096 else { return }
                 try body(batch)
                 batch.removeAll(keepingCapacity: true)
             }

@@ -37,6 +37,8 @@ public final class WriteSession: Sendable {
         var running = 0
         var paused = 0
         var stopping = false
+        /// A flush has taken frames that are in no pack yet.
+        var isSealing = false
         /// Frames that are not full, not being worked on.
         var builders: [FrameBuilder] = []
     }
@@ -110,16 +112,25 @@ public final class WriteSession: Sendable {
     public func flush() throws {
         queue.update { $0.paused += 1 }
         defer { queue.update { $0.paused -= 1 } }
+        // What another flush has taken may hold chunks of this one's captures.
         let rest: [FrameBuilder] = queue.wait { queue in
-            guard queue.running == 0 else { return nil }
+            guard queue.running == 0, !queue.isSealing else { return nil }
             let rest = queue.builders
             queue.builders = []
+            queue.isSealing = true
             return rest
         }
-        if rest.contains(where: { !$0.isEmpty }) {
-            let sealer = try FrameSealer(
-                level: options.level, assembler: assembler, fault: options.memoryFault)
-            for builder in rest where !builder.isEmpty { try sealer.seal(builder) }
+        do {
+            defer { queue.update { $0.isSealing = false } }
+            if rest.contains(where: { !$0.isEmpty }) {
+                let sealer = try FrameSealer(
+                    level: options.level, assembler: assembler, fault: options.memoryFault)
+                for builder in rest where !builder.isEmpty { try sealer.seal(builder) }
+            }
+        } catch {
+            // Others' chunks are lost with it, and its place in a pack stays empty for ever.
+            assembler.fail(error)
+            throw error
         }
         try assembler.flush()
     }

@@ -16,30 +16,30 @@ public struct ReportHTML: Sendable {
 
     private var body: String {
         """
-            <p class="\(report.result == .done ? "good" : "bad")">\
-            \(escaped(report.result.meaning)) (exit code \(report.result.rawValue)): \
-            \(ReportWords.extent(report)), \(report.bytes) in \
-            \(report.ended)</p>\(ReportWords.paths(report).map { "\n<p>\(escaped($0))</p>" } ?? "")
-            \(HTMLPage.figures(figures))
-            \(next)
-            \(HTMLPage.list("What went wrong", problems))
-            <h2>When</h2>
-            \(GanttChart(report).html)
-            <h2>Services</h2>
-            \(ServiceGraph(report).svg)
-            \(services)
-            <h2>Steps</h2>
-            \(steps)
-            \(HTMLPage.list("Critical path", report.criticalPath))
-            \(HTMLPage.list(
+        <p class="\(report.result == .done ? "good" : "bad")">\
+        \(escaped(report.result.meaning)) (exit code \(report.result.rawValue)): \
+        \(ReportWords.extent(report)), \(report.bytes) in \
+        \(report.ended)</p>\(ReportWords.paths(report).map { "\n<p>\(escaped($0))</p>" } ?? "")
+        \(HTMLPage.figures(figures))
+        \(next)
+        \(HTMLPage.list("What went wrong", problems))
+        <h2>When</h2>
+        \(GanttChart(report).html)
+        <h2>Services</h2>
+        \(ServiceGraph(report).svg)
+        \(services)
+        <h2>Steps</h2>
+        \(steps)
+        \(HTMLPage.list("Critical path", report.criticalPath))
+        \(HTMLPage.list(
                 "Not executed", report.notExecuted.map { "\($0.id): \($0.message ?? "")" }))
-            \(HTMLPage.list("Not covered", report.uncovered.map {
+        \(HTMLPage.list("Not covered", report.uncovered.map {
                 "\($0.workload?.text ?? $0.service.text): \($0.reason)"
             }))
-            \(HTMLPage.list("Notes", report.notes + stepNotes))
-            <h2>The run</h2>
-            \(facts)
-            """
+        \(HTMLPage.list("Notes", report.notes + stepNotes))
+        <h2>The run</h2>
+        \(facts)
+        """
     }
 
     private typealias Figure = (name: String, value: String, detail: String, kind: String)

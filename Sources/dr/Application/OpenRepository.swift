@@ -16,6 +16,8 @@ struct OpenRepository: Sendable {
     var catalog: Catalog
     /// Where chunks are; knows exactly the packs that the store listed when it was opened.
     var index: ChunkTable
+    /// Snapshots that are damaged, or gone although no run removed them.
+    var losses: [String] = []
 }
 
 extension Application {
@@ -44,7 +46,7 @@ extension Application {
         let repository = try await BackupRepository.open(in: store, credential: opens)
         let catalog = try await openCatalog(configuration, of: id, mustLast: writing)
         try await noticeRollback(catalog, repository, refusing: writing)
-        try await bringUpToDate(catalog, with: repository)
+        let losses = try await bringUpToDate(catalog, with: repository)
         try await SnapshotMarking(repository: repository, catalog: catalog).learn()
         let index = try await BlockingPool.shared.run {
             try ChunkTable(at: Self.chunkTable(of: id, in: catalog))
@@ -58,7 +60,8 @@ extension Application {
             }
         }
         return OpenRepository(
-            configuration: configuration, repository: repository, catalog: catalog, index: index)
+            configuration: configuration, repository: repository, catalog: catalog, index: index,
+            losses: losses)
     }
 
     /// The same store; of one that is far away, what is small and read again and again is kept here.
@@ -156,7 +159,16 @@ extension Application {
     }
 
     /// Learns snapshots that others took, or that a lost catalog knew; forgets what is gone.
-    private func bringUpToDate(_ catalog: Catalog, with repository: BackupRepository) async throws {
+    ///
+    /// - Returns: What was lost, which has been said.
+    private func bringUpToDate(_ catalog: Catalog, with repository: BackupRepository) async throws
+        -> [String]
+    {
+        var losses: [String] = []
+        func lost(_ text: String, hint: String) {
+            output.warning(text, hint: hint)
+            losses.append(text)
+        }
         let listed = try await repository.listSnapshots()
         let known = Set(try await catalog.snapshots().map(\.id))
         var learned: [SnapshotRecord] = []
@@ -164,7 +176,7 @@ extension Application {
             do {
                 learned.append(try await repository.snapshot(id))
             } catch let error as FormatError {
-                output.warning(
+                lost(
                     "the snapshot \(id.short) is damaged: \(error.reason)",
                     hint: "it cannot be restored; others are not affected")
             } catch is ObjectMissing {
@@ -173,15 +185,16 @@ extension Application {
         }
         if !learned.isEmpty { try await catalog.record(snapshots: learned) }
         let vanished = known.subtracting(listed)
-        guard !vanished.isEmpty else { return }
+        guard !vanished.isEmpty else { return losses }
         let chains = try await repository.readChains(known: try await catalog.chainHeads())
         for id in vanished.sorted() {
             if !chains.removed.contains(id) {
-                output.warning(
+                lost(
                     "the snapshot \(id.short) is gone from the repository, and no run removed it",
                     hint: "dr check tells what else is missing")
             }
             try await catalog.remove(snapshot: id)
         }
+        return losses
     }
 }

@@ -87,7 +87,9 @@ struct BackupCommand: ApplicationCommand {
             in: open.catalog.directory,
             as: .current(purpose: "dr backup", at: application.timepiece.wall))
         defer { lock.release() }
-        try await application.recoverRests(open.catalog)
+        let stopped = try await application.recoverRests(open.catalog).compactMap { finding in
+            finding.failure.map { "\(finding.text): \($0.description)" }
+        }
         let resumed = resume ? try await unfinished(open.catalog) : nil
         let progress = ProgressDisplay("backup", on: application.output)
         let reporter = BackupReporter(output: application.output, progress: progress)
@@ -124,7 +126,10 @@ struct BackupCommand: ApplicationCommand {
             }
             return night
         }
+        night.remarks += stopped + open.losses
         var codes = [summary.exitCode]
+        if !stopped.isEmpty { codes.append(.partial) }
+        if !open.losses.isEmpty { codes.append(.damaged) }
         do {
             result.forgotten = try await applyRetention(after: summary, application, open)
         } catch {
@@ -134,9 +139,17 @@ struct BackupCommand: ApplicationCommand {
             night.remarks.append(failure.description)
             codes.append(failure.code)
         }
-        codes.append(
-            try await SampleCheck(application: application, open: open)
-                .run(percent: configuration.night.check, after: summary.duration))
+        do {
+            codes.append(
+                try await SampleCheck(application: application, open: open)
+                    .run(percent: configuration.night.check, after: summary.duration))
+        } catch let failure as Failure {
+            // Copies and locks are worth a try all the same.
+            let failure = failure.during("the sample check")
+            application.output.failure(failure)
+            night.remarks.append(failure.description)
+            codes.append(.partial)
+        }
         application.output.present(result)
         if let failure = await application.keepLocked(open, after: summary.run) {
             application.output.failure(failure)

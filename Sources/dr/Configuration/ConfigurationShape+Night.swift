@@ -2,10 +2,10 @@
 extension ConfigurationShape {
     static let night = RecordShape(keys: [
         KeyShape(
-            name: "jobs", shape: .integer(1...64),
+            name: "jobs", shape: .integer(1...32),
             summary: "How many workloads are captured at once", absent: "4", example: "4"),
         KeyShape(
-            name: "jobs_per_host", shape: .integer(1...64),
+            name: "jobs_per_host", shape: .integer(1...32),
             summary: "How many workloads of one machine are captured at once", absent: "2",
             example: "1"),
         KeyShape(

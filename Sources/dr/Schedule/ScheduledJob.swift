@@ -39,7 +39,7 @@ struct ScheduledJob: Sendable {
                 calls: [["backup", "--quiet"]], time: time),
             ScheduledJob(
                 name: "dr-upkeep", title: "Free space and read a part of dr's repository back",
-                calls: [["prune", "--quiet"], ["check", "--subset", "5%", "--quiet"]],
+                calls: [["check", "--subset", "5%", "--quiet"], ["prune", "--quiet"]],
                 time: time.later(hours: 2), weekday: .sunday),
             ScheduledJob(
                 name: "dr-watch", title: "Tell when backups of dr are overdue",

@@ -92,8 +92,9 @@ final class S3Calls: Sendable {
         var clockOffset: Int64 = 0
     }
 
-    /// Bytes a second below which a transfer is as good as none.
-    private static let slowest = 64 << 10
+    /// Bytes a second below which a transfer is as good as none: three packs at once still come
+    /// through a line of half a megabit. What stands still is ended much earlier.
+    private static let slowest = 16 << 10
     private static let listingLimit = 32 << 20
 
     init(_ address: S3Address, credentials: S3Credentials, options: S3Options) throws {
@@ -216,7 +217,7 @@ final class S3Calls: Sendable {
 
     /// What the bytes of a call may take besides.
     private func allowance(_ call: S3Call) -> TimeSpan {
-        let count = call.body?.length ?? UInt64(call.method == .get ? 8 << 20 : 0)
+        let count = call.body?.length ?? UInt64(call.method == .get ? 32 << 20 : 0)
         let rate = call.body == nil ? options.downloadRate : options.uploadRate
         let share = rate.map { Double($0.bytes) / Double(max(1, options.connections)) }
         let slowest = max(1024, min(Double(Self.slowest), share ?? .infinity))

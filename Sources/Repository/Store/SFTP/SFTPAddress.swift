@@ -26,6 +26,11 @@ public struct SFTPAddress: Hashable, Sendable, CustomStringConvertible {
             machine = text[..<colon]
             rest = text[text.index(after: colon)...]
         }
+        if let at = machine.lastIndex(of: "@"), machine[..<at].contains(":") {
+            throw StorePlace.Problem(
+                "holds a password, which would show up in reports and in the list of processes",
+                hint: "take it out and change it; ssh takes keys, which ~/.ssh/config names")
+        }
         do {
             destination = try SSHDestination(parsing: String(machine))
         } catch {
