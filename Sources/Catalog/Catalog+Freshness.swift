@@ -35,10 +35,13 @@ public struct Freshness: Sendable, Hashable {
 extension Catalog {
     /// How fresh the good snapshots of services are, in the order given.
     ///
+    /// A snapshot from the future is no measure of an age, and is passed over.
+    ///
     /// - Parameter now: By the time of day.
     public func freshness(of services: [Service], at now: Timestamp) async throws -> [Freshness] {
         var newest: [WorkloadID: Timestamp] = [:]
-        for snapshot in try await snapshots(SnapshotFilter(onlyGood: true)) {
+        for snapshot in try await snapshots(SnapshotFilter(onlyGood: true))
+        where !snapshot.isFromFuture(at: now) {
             newest[snapshot.workload] = max(
                 newest[snapshot.workload] ?? snapshot.asOf, snapshot.asOf)
         }

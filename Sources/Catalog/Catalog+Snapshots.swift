@@ -6,6 +6,8 @@ public struct SnapshotFilter: Sendable, Hashable {
     public var services: [ServiceName]?
     public var workload: WorkloadID?
     public var run: RunID?
+    /// The machine that took it.
+    public var host: String?
     /// Stands for this moment or an earlier one.
     public var notAfter: Timestamp?
     /// First digits of the id, at least one, lower case.
@@ -18,12 +20,13 @@ public struct SnapshotFilter: Sendable, Hashable {
 
     public init(
         services: [ServiceName]? = nil, workload: WorkloadID? = nil, run: RunID? = nil,
-        notAfter: Timestamp? = nil, idPrefix: String? = nil, tag: String? = nil,
-        onlyGood: Bool = false, limit: Int? = nil
+        host: String? = nil, notAfter: Timestamp? = nil, idPrefix: String? = nil,
+        tag: String? = nil, onlyGood: Bool = false, limit: Int? = nil
     ) {
         self.services = services
         self.workload = workload
         self.run = run
+        self.host = host
         self.notAfter = notAfter
         self.idPrefix = idPrefix
         self.tag = tag
@@ -104,6 +107,7 @@ extension Catalog {
             }
             if let workload = filter.workload { require("workload = ?", .text(workload.text)) }
             if let run = filter.run { require("run = ?", .text("\(run)")) }
+            if let host = filter.host { require("host = ?", .text(host)) }
             if let notAfter = filter.notAfter {
                 require("as_of <= ?", .integer(notAfter.nanoseconds))
             }

@@ -173,6 +173,13 @@ public struct SnapshotRecord: Sendable, Identifiable {
         version = ""
     }
 
+    /// Clocks may differ by so much.
+    public static let clockTolerance = TimeSpan(seconds: 86400)
+
+    /// Whether it is dated further ahead of `now` than clocks may differ: such a time says nothing
+    /// of how fresh the snapshot is, nor that it is newer than others.
+    public func isFromFuture(at now: Timestamp) -> Bool { asOf > now + Self.clockTolerance }
+
     /// Neither suspicious nor partial.
     public var isGood: Bool { suspicions.isEmpty && omissions.isEmpty }
 

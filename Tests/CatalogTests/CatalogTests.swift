@@ -109,6 +109,42 @@ import Testing
         }
     }
 
+    @Test func aSnapshotFromTheFutureIsNoMeasureOfAge() async throws {
+        try await with { catalog, _ in
+            let day: Int64 = 86400
+            var service = Service(
+                name: "umami",
+                workloads: [.docker(DockerSpecification(subject: .container("umami")))])
+            service.objectives.rpo = TimeSpan(seconds: 86400)
+            func freshness(after days: Int64) async throws -> Freshness {
+                let now = Samples.moment + TimeSpan(nanoseconds: days * day * 1_000_000_000)
+                return try #require(try await catalog.freshness(of: [service], at: now).first)
+            }
+            try await catalog.record(snapshot: Samples.snapshot(at: 400 * day))
+            let none = try await freshness(after: 3)
+            #expect(none.lastGood == nil && none.unsaved.count == 1 && none.isOverdue)
+            try await catalog.record(snapshot: Samples.snapshot())
+            let old = try await freshness(after: 3)
+            #expect(old.lastGood == Samples.moment && old.isOverdue)
+            #expect(old.age == TimeSpan(seconds: 3 * 86400))
+            // Clocks may differ by a day.
+            try await catalog.record(snapshot: Samples.snapshot(at: 4 * day))
+            let near = try await freshness(after: 3)
+            #expect(near.age == .zero && !near.isOverdue)
+        }
+    }
+
+    @Test func snapshotsOfOneMachineAreFound() async throws {
+        try await with { catalog, _ in
+            let own = Samples.snapshot()
+            var other = Samples.snapshot(at: 1)
+            other.host = "other"
+            try await catalog.record(snapshots: [own, other])
+            let found = try await catalog.snapshots(SnapshotFilter(host: own.host))
+            #expect(found.map(\.id) == [own.id])
+        }
+    }
+
     @Test func aWriterKeepsItsName() async throws {
         try await with { catalog, _ in
             let writer = try await catalog.writer()

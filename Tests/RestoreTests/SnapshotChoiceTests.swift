@@ -51,6 +51,25 @@ import Testing
         #expect(found.remarks == ["suspicious (accepted): no files at all"])
     }
 
+    @Test func oneFromTheFutureIsOnlyTakenByNameOrForWantOfAnother() async throws {
+        let ahead = FakeWorld.now + TimeSpan(seconds: 25 * 3600)
+        let stack = nights { $0[0].asOf = ahead }
+        let found = try #require(try await chosen(stack))
+        #expect(found.snapshot == stack.snapshots[1].id)
+        #expect(found.remarks.count == 1)
+        #expect(found.remarks.first?.hasSuffix("not used: dated in the future") == true)
+        let named = try await chosen(stack) { $0.moment = .snapshot(stack.snapshots[0].id) }
+        #expect(named?.snapshot == stack.snapshots[0].id)
+        let only = nights { nights in
+            nights[0].asOf = ahead
+            for index in nights.indices.dropFirst() { nights[index].suspicions = ["empty"] }
+        }
+        #expect(try await chosen(only)?.snapshot == only.snapshots[0].id)
+        // Clocks may differ by a day.
+        let near = nights { $0[0].asOf = FakeWorld.now + TimeSpan(seconds: 23 * 3600) }
+        #expect(try await chosen(near)?.snapshot == near.snapshots[0].id)
+    }
+
     @Test func aPartialOneIsBetterThanNone() async throws {
         let stack = nights { nights in
             for index in nights.indices { nights[index].omissions = ["one file"] }

@@ -45,6 +45,22 @@ struct StatusTests {
         #expect(try state(of: "umami-db", overview(stack)).age == nil)
     }
 
+    @Test("A snapshot from the future makes nothing recent")
+    func future() throws {
+        var stack = Stack()
+        stack.services[2].objectives.rpo = TimeSpan(seconds: 2 * 3600)
+        stack.snapshots.append(
+            Stack.snapshot(
+                7, "umami-db", .postgres, "umami-db", run: Stack.run(2), hoursOld: -25))
+        #expect(try state(of: "umami-db", overview(stack)).state == .overdue)
+        #expect(try state(of: "umami-db", overview(stack)).age == TimeSpan(seconds: 3 * 3600))
+        // Without any other there is nothing that could be trusted.
+        stack.snapshots.removeAll { $0.kind == .postgres && $0.asOf < FakeWorld.now }
+        let service = try state(of: "umami-db", overview(stack))
+        #expect(service.state == .missing)
+        #expect(service.workloads.contains { $0.problem == "dated in the future" })
+    }
+
     @Test("A forecast over the objective is said, one that nothing was measured for is not")
     func forecasts() async throws {
         let stack = Stack()

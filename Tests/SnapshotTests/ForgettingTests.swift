@@ -31,13 +31,13 @@ import Testing
 
         /// One night's snapshot of a service.
         @discardableResult
-        func night(_ service: ServiceName = "site", suspicious: Bool = false) async throws
-            -> SnapshotRecord
-        {
+        func night(
+            _ service: ServiceName = "site", on host: String = "host", suspicious: Bool = false
+        ) async throws -> SnapshotRecord {
             store.advance(by: TimeSpan(seconds: 86400))
             var record = SnapshotRecord(
                 id: .random(), workload: WorkloadID(service: service, kind: .files, name: "files"),
-                service: service, kind: .files, host: "host", run: .random(), asOf: try await now)
+                service: service, kind: .files, host: host, run: .random(), asOf: try await now)
             if suspicious { record.suspicions = ["empty"] }
             try await repository.put(record)
             try await catalog.record(snapshot: record)
@@ -94,6 +94,36 @@ import Testing
             ) { _ in RetentionPolicy(last: 1) }
             #expect(outcome.decisions.count == 4 && outcome.forgotten.count == 3)
             #expect(outcome.decisions.allSatisfy { $0.workload.text.hasPrefix("b/") })
+        }
+    }
+
+    @Test func machinesDoNotPushEachOthersSnapshotsOut() async throws {
+        try await with { world in
+            var records: [SnapshotRecord] = []
+            for _ in 0..<3 {
+                records.append(try await world.night(on: "a"))
+                records.append(try await world.night(on: "b"))
+            }
+            let outcome = try await world.forgetting.decide(now: try await world.now) { _ in
+                RetentionPolicy(last: 1)
+            }
+            #expect(Set(outcome.forgotten) == Set(records.prefix(4).map(\.id)))
+            #expect(
+                outcome.decisions.filter(\.isKept).map(\.reasons) == [
+                    ["last good snapshot of site/files:files on a", "last 1"],
+                    ["last good snapshot of site/files:files on b", "last 1"],
+                ])
+            // Nor does the newer one of the other machine make up for the last good one.
+            #expect(
+                try await world.forgetting.objections(to: [records[4].id], force: false) == [
+                    "\(records[4].id.short) is the last good snapshot of site/files:files on a"
+                ])
+            // What is suspicious on one machine holds nothing of the other.
+            try await world.night(on: "b", suspicious: true)
+            let held = try await world.forgetting.decide(now: try await world.now) { _ in
+                RetentionPolicy(last: 1)
+            }
+            #expect(Set(held.forgotten) == [records[0].id, records[2].id])
         }
     }
 

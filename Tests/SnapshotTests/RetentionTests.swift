@@ -96,6 +96,15 @@ import Testing
         #expect(decisions[2].explanation == "no rule keeps it")
     }
 
+    @Test func theMachineIsNamedWhereThereAreSeveral() {
+        let decisions = RetentionPolicy(last: 1).decide(
+            [candidate("2026-11-22T03:00:00Z")],
+            now: Timestamp(rfc3339: "2026-11-22T12:00:00Z") ?? Timestamp(nanoseconds: 0),
+            host: "a")
+        #expect(
+            decisions.map(\.reasons) == [["last good snapshot of site/files:files on a", "last 1"]])
+    }
+
     @Test func withoutRulesEverythingStays() {
         let candidates = [candidate("2026-11-22T03:00:00Z"), candidate("2016-11-22T03:00:00Z")]
         #expect(kept(RetentionPolicy(), candidates, now: "2026-11-22T12:00:00Z").count == 2)

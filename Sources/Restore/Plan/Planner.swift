@@ -87,7 +87,8 @@ public struct Planner: Sendable {
         let target = try ReplayTarget(request.target, place: request.place)
         let order = try ServiceOrder(request.services, names: request.names, only: request.only)
         let chooser = try SnapshotChooser(
-            request.snapshots, accepted: request.accepted, moment: request.moment)
+            request.snapshots, accepted: request.accepted, moment: request.moment,
+            now: request.made)
         var plan = RecoveryPlan(
             repository: repository, target: request.target, made: request.made)
         plan.place = target.place

@@ -3,7 +3,8 @@ import Model
 /// Chooses the snapshot of each workload: the latest good one at or before the moment.
 ///
 /// A suspicious snapshot is never chosen by itself; only naming it, or accepting it before, does. A
-/// partial one is better than none and says what it lacks.
+/// partial one is better than none and says what it lacks. For the latest moment one from the
+/// future is passed over, unless there is no other that can be used.
 struct SnapshotChooser {
     enum Choice {
         case chosen(SnapshotRecord, remarks: [String])
@@ -15,13 +16,19 @@ struct SnapshotChooser {
     private let limit: Timestamp?
     private let run: RunID?
     private let exact: SnapshotID?
+    /// The present, where the latest is wanted.
+    private let present: Timestamp?
 
-    init(_ snapshots: [SnapshotRecord], accepted: Set<SnapshotID>, moment: RecoveryMoment) throws {
+    init(
+        _ snapshots: [SnapshotRecord], accepted: Set<SnapshotID>, moment: RecoveryMoment,
+        now: Timestamp
+    ) throws {
         // Newest first; the id decides between equals, so that equal inputs give equal plans.
         byWorkload = Dictionary(grouping: snapshots, by: \.workload).mapValues {
             $0.sorted { ($0.asOf, $0.id) > ($1.asOf, $1.id) }
         }
         self.accepted = accepted
+        present = moment == .latest ? now : nil
         func end(of run: RunID) -> Timestamp? {
             snapshots.filter { $0.run == run }.map(\.asOf).max()
         }
@@ -83,11 +90,22 @@ struct SnapshotChooser {
             remarks.append(
                 "newer \(newer.id.short) of \(newer.asOf.shortDescription) not used: \(why)")
         }
+        for ahead in all where present.map(ahead.isFromFuture) ?? false {
+            guard ahead.id != chosen.id, !candidates.contains(where: { $0.id == ahead.id }) else {
+                continue
+            }
+            remarks.append(
+                "\(ahead.id.short) of \(ahead.asOf.shortDescription) not used:"
+                    + " dated in the future")
+        }
         return .chosen(chosen, remarks: remarks)
     }
 
     private func candidates(_ workload: WorkloadID) -> [SnapshotRecord] {
-        (byWorkload[workload] ?? []).filter { $0.asOf <= limit ?? $0.asOf }
+        let all = (byWorkload[workload] ?? []).filter { $0.asOf <= limit ?? $0.asOf }
+        guard let present else { return all }
+        let believed = all.filter { !$0.isFromFuture(at: present) }
+        return believed.contains(where: isUsable) ? believed : all
     }
 
     private func isUsable(_ snapshot: SnapshotRecord) -> Bool {

@@ -223,7 +223,9 @@ extension StatusOverview.Workload {
         _ workload: WorkloadID, _ snapshots: [SnapshotRecord], accepted: Set<SnapshotID>,
         now: Timestamp, rpo: TimeSpan?
     ) {
-        let newestFirst = snapshots.sorted { ($0.asOf, $0.id) > ($1.asOf, $1.id) }
+        // A time in the future is no measure of an age.
+        let newestFirst = snapshots.filter { !$0.isFromFuture(at: now) }
+            .sorted { ($0.asOf, $0.id) > ($1.asOf, $1.id) }
         func defect(_ snapshot: SnapshotRecord) -> String? {
             if !accepted.contains(snapshot.id), let suspicion = snapshot.suspicions.first {
                 return "suspicious: \(suspicion)"
@@ -235,7 +237,9 @@ extension StatusOverview.Workload {
         snapshot = good?.id
         asOf = good?.asOf
         age = good.map { max(.zero, now - $0.asOf) }
-        problem = newestFirst.first.flatMap(defect)
+        problem =
+            newestFirst.first.flatMap(defect)
+            ?? (newestFirst.isEmpty && !snapshots.isEmpty ? "dated in the future" : nil)
         if let age {
             let isOverdue = rpo.map { age > $0 } ?? false
             state = isOverdue ? .overdue : problem == nil ? .good : .doubtful

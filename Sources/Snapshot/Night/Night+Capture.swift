@@ -111,8 +111,7 @@ extension Night {
     private func suspicions(
         of snapshot: SnapshotRecord, _ outcome: CaptureOutcome, _ service: Service
     ) async throws -> [String] {
-        let filter = SnapshotFilter(workload: snapshot.workload, onlyGood: true, limit: 1)
-        let lastGood = try await parts.catalog.snapshots(filter).first
+        let lastGood = try await newest(snapshot.workload, onlyGood: true)
         let plausibility = Plausibility(
             rules: service.plausibility, allowsEmpty: service.allowEmpty)
         let compared = lastGood.map { plausibility.suspicions(of: snapshot, against: $0) } ?? []
@@ -122,8 +121,7 @@ extension Night {
     /// The last snapshot of a workload, against which what has not changed is recognised; nil when
     /// something of it is lost, so that everything is read again and what is still there is whole.
     private func wholePrevious(_ id: WorkloadID) async throws -> SnapshotRecord? {
-        let filter = SnapshotFilter(workload: id, limit: 1)
-        guard let previous = try await parts.catalog.snapshots(filter).first else { return nil }
+        guard let previous = try await newest(id) else { return nil }
         let known = try await parts.catalog.wholeness(of: id)
         let generation = known?.snapshot == previous.id ? known?.generation : nil
         if try await writing.holds(previous, known: generation) { return previous }
@@ -133,6 +131,18 @@ extension Night {
                 "the repository has lost something of snapshot \(previous.id.short):"
                     + " everything is read again"))
         return nil
+    }
+
+    /// This machine's newest snapshot of a workload; that of any machine where this one has none,
+    /// as after a move. Those from the future are passed over.
+    private func newest(_ id: WorkloadID, onlyGood: Bool = false) async throws -> SnapshotRecord? {
+        var filter = SnapshotFilter(
+            workload: id, host: parts.host,
+            notAfter: parts.timepiece.wall + SnapshotRecord.clockTolerance, onlyGood: onlyGood,
+            limit: 1)
+        if let own = try await parts.catalog.snapshots(filter).first { return own }
+        filter.host = nil
+        return try await parts.catalog.snapshots(filter).first
     }
 
     /// Without repetitions, in the first order.

@@ -21,7 +21,7 @@ public struct Forgetting: Sendable {
 
     /// What retention comes to.
     public struct Outcome: Sendable {
-        /// By workload, newest first.
+        /// By workload and host, newest first.
         public var decisions: [RetentionDecision] = []
         /// Why less goes than the rules would let go; a person should look at it.
         public var warnings: [String] = []
@@ -55,19 +55,32 @@ public struct Forgetting: Sendable {
         }
         var outcome = Outcome()
         var isHeldBack = false
-        for (workload, group) in Dictionary(grouping: candidates, by: \.workload)
-            .sorted(by: { $0.key < $1.key })
-        {
+        for (workload, host, group) in groups(candidates) {
             guard let service = serviceOf[workload], names.contains(service) else { continue }
             let rules = policy(service)
             let hold = verdict.everything + [verdict.workloads[workload]].compactMap { $0 }
             outcome.decisions += rules.decide(
-                group, now: now, doubtful: verdict.doubtful, hold: hold.map { "held: \($0)" })
+                group, now: now, doubtful: verdict.doubtful, hold: hold.map { "held: \($0)" },
+                host: host)
             isHeldBack = isHeldBack || rules.isSet
         }
         // Where no rule is set nothing would go anyway.
         if isHeldBack { outcome.warnings = verdict.warnings }
         return outcome
+    }
+
+    /// What rules are applied to by itself: the snapshots of a workload that one machine took. Two
+    /// machines that save different things under one name do not push each other's out.
+    ///
+    /// - Returns: In a fixed order; the host only where a workload has more than one.
+    private func groups(
+        _ candidates: [RetentionCandidate]
+    ) -> [(workload: WorkloadID, host: String?, group: [RetentionCandidate])] {
+        Dictionary(grouping: candidates, by: \.workload).sorted { $0.key < $1.key }
+            .flatMap { workload, all in
+                let hosts = Dictionary(grouping: all, by: \.host).sorted { $0.key < $1.key }
+                return hosts.map { (workload, hosts.count > 1 ? $0.key : nil, $0.value) }
+            }
     }
 
     private func candidates(_ snapshots: [SnapshotRecord], _ times: StoreTimes) async throws
@@ -83,8 +96,8 @@ public struct Forgetting: Sendable {
                 quality = .suspicious
             }
             return RetentionCandidate(
-                snapshot: snapshot.id, workload: snapshot.workload, asOf: snapshot.asOf,
-                quality: quality, isPinned: pinned.contains(snapshot.id),
+                snapshot: snapshot.id, workload: snapshot.workload, host: snapshot.host,
+                asOf: snapshot.asOf, quality: quality, isPinned: pinned.contains(snapshot.id),
                 isDrilled: drilled.contains(snapshot.id),
                 stored: times.stored[snapshot.id])
         }
@@ -104,15 +117,14 @@ public struct Forgetting: Sendable {
             }
         }
         guard !force else { return objections }
-        for (workload, group) in Dictionary(grouping: candidates, by: \.workload)
-            .sorted(by: { $0.key < $1.key })
-        {
+        for (workload, host, group) in groups(candidates) {
             let lastGood = group.filter { $0.quality == .good }.max {
                 ($0.asOf, $0.snapshot) < ($1.asOf, $1.snapshot)
             }
             if let lastGood, named.contains(lastGood.snapshot) {
+                let whose = host.map { " on \(printable($0.utf8))" } ?? ""
                 objections.append(
-                    "\(lastGood.snapshot.short) is the last good snapshot of \(workload)")
+                    "\(lastGood.snapshot.short) is the last good snapshot of \(workload)\(whose)")
             }
         }
         return objections

@@ -7,7 +7,7 @@ public import Model
 /// remove what it should keep. Nothing here looks at a clock: all times are given.
 public struct RetentionBrake: Sendable {
     /// Clocks may differ by so much.
-    public static let tolerance = TimeSpan(seconds: 86400)
+    public static let tolerance = SnapshotRecord.clockTolerance
     /// A capture may take so long: its snapshot is stored at its end and dated from its beginning.
     public static let longestCapture = TimeSpan(seconds: 3 * 86400)
     /// After a long pause snapshots of so many days must have come before retention goes on.

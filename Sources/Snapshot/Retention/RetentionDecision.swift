@@ -37,6 +37,8 @@ public struct RetentionCandidate: Sendable, Hashable {
 
     public var snapshot: SnapshotID
     public var workload: WorkloadID
+    /// The machine that took it.
+    public var host: String
     public var asOf: Timestamp
     public var quality: Quality
     /// A person said that it stays.
@@ -47,11 +49,13 @@ public struct RetentionCandidate: Sendable, Hashable {
     public var stored: Timestamp?
 
     public init(
-        snapshot: SnapshotID, workload: WorkloadID, asOf: Timestamp, quality: Quality = .good,
-        isPinned: Bool = false, isDrilled: Bool = false, stored: Timestamp? = nil
+        snapshot: SnapshotID, workload: WorkloadID, host: String = "", asOf: Timestamp,
+        quality: Quality = .good, isPinned: Bool = false, isDrilled: Bool = false,
+        stored: Timestamp? = nil
     ) {
         self.snapshot = snapshot
         self.workload = workload
+        self.host = host
         self.asOf = asOf
         self.quality = quality
         self.isPinned = isPinned
@@ -66,7 +70,7 @@ extension RetentionPolicy {
         last > 0 || daily > 0 || weekly > 0 || monthly > 0 || yearly > 0 || within != nil
     }
 
-    /// Decides for every snapshot of one workload.
+    /// Decides for every snapshot of one workload that one machine took.
     ///
     /// Rules count good snapshots, newest first, each period by its newest. A partial one stands in
     /// where one of the newest periods has no good one; it never takes the place of a good one.
@@ -78,10 +82,11 @@ extension RetentionPolicy {
     ///   - doubtful: Snapshots whose times are not to be believed, and why: they are kept and take
     ///     no other's place.
     ///   - hold: Why nothing of this workload may go now.
+    ///   - host: The machine, to be named because others save the same workload.
     /// - Returns: A decision for each candidate, newest first.
     public func decide(
         _ candidates: [RetentionCandidate], now: Timestamp,
-        doubtful: [SnapshotID: String] = [:], hold: [String] = []
+        doubtful: [SnapshotID: String] = [:], hold: [String] = [], host: String? = nil
     ) -> [RetentionDecision] {
         let newestFirst = candidates.sorted { ($0.asOf, $0.snapshot) > ($1.asOf, $1.snapshot) }
         var reasons: [SnapshotID: [String]] = [:]
@@ -94,7 +99,8 @@ extension RetentionPolicy {
         let usable = believed.filter { $0.quality != .suspicious }
         let good = usable.filter { $0.quality == .good }
         if let lastGood = good.first ?? newestFirst.first(where: { $0.quality == .good }) {
-            reasons[lastGood.snapshot] = ["last good snapshot of \(lastGood.workload)"]
+            let whose = host.map { " on \(printable($0.utf8))" } ?? ""
+            reasons[lastGood.snapshot] = ["last good snapshot of \(lastGood.workload)\(whose)"]
         }
         for candidate in good.prefix(last) { keep(candidate, "last \(last)") }
         for candidate in usable.prefix(last) where candidate.quality == .partial {

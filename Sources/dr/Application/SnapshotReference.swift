@@ -26,7 +26,7 @@ extension OpenRepository {
             let moment = name[name.index(after: at)...]
             return try await snapshot(of: String(name[..<at]), at: String(moment), now: now)
         }
-        if name.lowercased() == "latest" { return try await latest() }
+        if name.lowercased() == "latest" { return try await latest(now) }
         let digits = name.lowercased()
         let isPlausible = !digits.isEmpty && digits.allSatisfy { $0.isHexDigit && $0.isASCII }
         let found =
@@ -44,8 +44,11 @@ extension OpenRepository {
     }
 
     /// The only snapshot of the newest run.
-    private func latest() async throws -> SnapshotRecord {
-        guard let newest = try await catalog.snapshots(SnapshotFilter(limit: 1)).first else {
+    private func latest(_ now: Timestamp) async throws -> SnapshotRecord {
+        let horizon = now + SnapshotRecord.clockTolerance
+        var found = try await catalog.snapshots(SnapshotFilter(notAfter: horizon, limit: 1))
+        if found.isEmpty { found = try await catalog.snapshots(SnapshotFilter(limit: 1)) }
+        guard let newest = found.first else {
             throw Failure(
                 .usage, "there is no snapshot yet", hint: "dr backup takes the first")
         }
@@ -73,7 +76,7 @@ extension OpenRepository {
         let accepted = try await catalog.snapshots(marked: .accepted)
         let candidates: [SnapshotRecord] =
             switch try RecoveryMoment(parsing: text, now: now, among: own) {
-            case .latest: own
+            case .latest: Self.believed(own, now)
             case .time(let time): own.filter { $0.asOf <= time }
             case .run(let run): own.filter { $0.run == run }
             case .snapshot(let id): own.filter { $0.id == id }
@@ -92,6 +95,15 @@ extension OpenRepository {
                 "\(printable(service.utf8)) has several workloads with a snapshot each", chosen)
         }
         return first
+    }
+
+    /// Without those from the future, where a workload has others.
+    private static func believed(
+        _ snapshots: [SnapshotRecord], _ now: Timestamp
+    ) -> [SnapshotRecord] {
+        let believed = snapshots.filter { !$0.isFromFuture(at: now) }
+        let known = Set(believed.map(\.workload))
+        return snapshots.filter { !known.contains($0.workload) || !$0.isFromFuture(at: now) }
     }
 
     private static func ambiguous(

@@ -131,7 +131,19 @@ struct BackupCommand: ApplicationCommand {
         if !stopped.isEmpty { codes.append(.partial) }
         if !open.losses.isEmpty { codes.append(.damaged) }
         do {
-            result.forgotten = try await applyRetention(after: summary, application, open)
+            // Before retention, which may remove what tells.
+            for remark in try await SharedWorkloads(catalog: open.catalog, host: application.host)
+                .remarks(on: summary, at: application.now)
+            {
+                application.output.warning(remark)
+                night.remarks.append(remark)
+                codes.append(.partial)
+            }
+            if let outcome = try await applyRetention(after: summary, application, open) {
+                result.forgotten = outcome.forgotten.count
+                night.remarks += outcome.warnings.map { "retention holds back: \($0)" }
+                if !outcome.warnings.isEmpty { codes.append(.partial) }
+            }
         } catch {
             // What was saved is safe; the snapshots that should have gone are still there.
             let failure = Failure(wrapping: error).during("retention")
@@ -227,18 +239,17 @@ struct BackupCommand: ApplicationCommand {
 
     /// Forgets snapshots of the services whose new ones are all there and plausible.
     ///
-    /// - Returns: How many; nil when no rule concerns any of the services.
+    /// - Returns: What it came to; nil when no rule concerns any of the services.
     private func applyRetention(
         after summary: BackupSummary, _ application: Application, _ open: OpenRepository
-    ) async throws -> Int? {
+    ) async throws -> Forgetting.Outcome? {
         let troubled = Set(
             summary.items.filter { $0.failure != nil || !$0.suspicions.isEmpty }.map(\.service))
         let services = Set(summary.items.map(\.service)).subtracting(troubled).filter {
             open.configuration.retention(of: $0).isSet
         }
         guard !services.isEmpty else { return nil }
-        let result = try await application.retain(open, services: services)
-        return result.outcome.forgotten.count
+        return try await application.retain(open, services: services).outcome
     }
 }
 
