@@ -27,8 +27,9 @@ import Restore
             switch try CommandLineParser.parse(arguments) {
             case .command(let parsed): command = parsed
             case .text(let text):
-                Application(environment: environment, options: .init()).output.document(text)
-                return .done
+                let output = Application(environment: environment, options: .init()).output
+                output.document(text)
+                return output.conclude(.done)
             }
         } catch {
             // The options could not be read; whether JSON is wanted can still be seen.
@@ -44,7 +45,7 @@ import Restore
             work.cancel()
         }
         do {
-            return try await work.value
+            return application.output.conclude(try await work.value)
         } catch {
             guard let signal = interruption.received else {
                 return report(error, on: application.output)

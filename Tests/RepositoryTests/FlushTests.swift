@@ -35,7 +35,7 @@ import Testing
             }
         }
         async let second: Bool = BlockingPool.shared.run {
-            isSealing.wait { $0 ? true : nil }
+            _ = isSealing.wait { $0 ? true : nil }
             defer { hasEnded.update { $0 = true } }
             do {
                 try session.flush()

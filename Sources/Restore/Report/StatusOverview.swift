@@ -183,7 +183,12 @@ public struct StatusOverview: Sendable, Hashable, Codable {
         let proven = reports.filter { report in
             guard report.paths == nil else { return false }
             guard case .directory = report.target else {
-                return report.services.contains { $0.name == service && $0.state == .recovered }
+                let isLeftOut = report.uncovered.contains { $0.service == service }
+                return report.services.contains {
+                    // Of what was left out wholly, nothing is proven.
+                    $0.name == service && $0.state == .recovered
+                        && !($0.bytes.bytes == 0 && isLeftOut)
+                }
             }
             return false
         }

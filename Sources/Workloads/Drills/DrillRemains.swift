@@ -194,6 +194,9 @@ public enum DrillDirectory {
     public static func make(_ isolation: DrillIsolation) throws {
         let files = FileSystem()
         do throws(SystemError) {
+            if let slash = isolation.directory.lastIndex(of: "/") {
+                try files.makeDirectories(String(isolation.directory[..<slash]), mode: 0o755)
+            }
             try files.makeDirectory(isolation.directory, mode: 0o711)
             try files.permit(isolation.directory, mode: 0o711)
             try files.writeDurably(

@@ -153,7 +153,11 @@ extension Application {
 
     /// The directory of the catalog of one repository.
     func catalogDirectory(_ configuration: Configuration, _ id: RepositoryID) throws -> String {
-        if let directory = configuration.catalog { return directory }
+        if let directory = configuration.catalog {
+            // The configuration's own is for its own repository.
+            return options.repository == nil
+                ? directory : StateDirectory.directory(for: id, under: directory)
+        }
         let root = try StateDirectory.root(environment: environment.variables, userID: geteuid())
         return StateDirectory.directory(for: id, under: root)
     }

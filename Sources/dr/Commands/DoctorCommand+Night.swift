@@ -139,8 +139,13 @@ extension DoctorCommand {
     ) async throws {
         guard !snapshots.isEmpty else { return }
         var newest: RunRecord?
+        // A few files that came back prove nothing of a service.
+        let partial = Set(
+            try await open.catalog.reports().filter { $0.paths != nil }.map(\.run))
         for purpose in [RunPurpose.drill, .restore] {
-            let run = try await open.catalog.runs(purpose, limit: 50).first { $0.result == .done }
+            let run = try await open.catalog.runs(purpose, limit: 50).first {
+                $0.result == .done && !partial.contains($0.id)
+            }
             if let run, run.started > newest?.started ?? Timestamp(nanoseconds: .min) {
                 newest = run
             }

@@ -26,6 +26,8 @@ final class Output: Sendable {
 
     private struct State {
         var outputIsLost = false
+        /// Why a result could not be written; nil where its reader went away.
+        var trouble: Failure?
         /// The lines of progress that now stand on the terminal.
         var progress: [StyledText] = []
         /// Somebody is asked something there: no progress is drawn over it.
@@ -161,7 +163,11 @@ final class Output: Sendable {
             if state.outputIsLost { return }
             let clears = !state.progress.isEmpty && manner.outputColumns != nil
             if clears { put(Self.back(over: state.progress) + "\u{1B}[J", to: errorDescriptor) }
-            if !put(text, to: outputDescriptor) { state.outputIsLost = true }
+            if !put(text, to: outputDescriptor) {
+                let error = errno
+                state.outputIsLost = true
+                state.trouble = Self.trouble(error)
+            }
             if clears { state.progress = [] }
         }
     }
@@ -180,6 +186,24 @@ final class Output: Sendable {
             let clearing = Self.back(over: state.progress) + "\u{1B}[J"
             put(clearing + text + drawn(state.progress), to: errorDescriptor)
         }
+    }
+
+    /// What ``run`` ends with: a result that is cut short is no success.
+    ///
+    /// - Parameter code: What the work came to.
+    func conclude(_ code: ExitCode) -> ExitCode {
+        guard let trouble = state.withLock({ $0.trouble }) else { return code }
+        failure(trouble)
+        return code == .done ? trouble.code : code
+    }
+
+    private static func trouble(_ error: Int32) -> Failure? {
+        guard error != EPIPE, error != EBADF else { return nil }
+        let isFull = error == ENOSPC || error == EDQUOT || error == EFBIG
+        return Failure(
+            isFull ? .noSpace : .failed,
+            "the result could not be written: \(String(cString: strerror(error)))",
+            hint: "what standard output leads to ends too early", side: .local)
     }
 
     /// Whether all of it was written.
