@@ -74,8 +74,8 @@ public struct RecoveryRun: Sendable {
         orders.paths = paths
         orders.planned = clock.offset
         orders.sessions = [clock.session(environment.processID, boot: BootIdentity.current)]
-        let lock = try hold(run)
-        defer { lock?.release() }
+        let locks = try hold(run)
+        defer { for lock in locks { lock.release() } }
         let ledger = RecoveryLedger(
             environment.catalog, run: record, timepiece: environment.timepiece)
         await ledger.begin(
@@ -108,8 +108,8 @@ public struct RecoveryRun: Sendable {
         let found: [PlanFinding]
         if let findings { found = findings } else { found = await preflight(earlier) }
         try refuse(found, replace: orders.replace)
-        let lock = try hold(earlier.record.id)
-        defer { lock?.release() }
+        let locks = try hold(earlier.record.id)
+        defer { for lock in locks { lock.release() } }
         var record = earlier.record
         record.processID = environment.processID
         record.version = environment.program
@@ -133,10 +133,17 @@ public struct RecoveryRun: Sendable {
         }
     }
 
-    /// Keeps other processes from working on the same run.
-    private func hold(_ run: RunID) throws -> RestoreLock? {
-        guard let catalog = environment.catalog, !catalog.isInMemory else { return nil }
-        return try RestoreLock.acquire(run, in: catalog.directory)
+    /// Keeps other processes from working on the same run, and from restoring to the same directory.
+    private func hold(_ run: RunID) throws -> [RestoreLock] {
+        guard let catalog = environment.catalog, !catalog.isInMemory else { return [] }
+        let lock = try RestoreLock.acquire(run, in: catalog.directory)
+        guard case .directory(let path) = plan.target else { return [lock] }
+        do {
+            return [lock, try RestoreLock.acquire(target: path, in: catalog.directory)]
+        } catch {
+            lock.release()
+            throw error
+        }
     }
 
     private func carryOut(

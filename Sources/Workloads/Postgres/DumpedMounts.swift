@@ -38,7 +38,8 @@ public struct DumpedMounts: Sendable {
                     of: server, among: destinations, context: context)
             default: holders = []
             }
-            for holder in holders {
+            // What lies beside the server's directory is in no dump: then all of the mount is copied.
+            for holder in holders where holder.subpath.isEmpty {
                 let mount = mounts.first { $0.destination == holder.destination }
                 if let volume = mount?.name { excluded.append(volume) }
                 if case .container = docker.subject { excluded.append(holder.destination) }
