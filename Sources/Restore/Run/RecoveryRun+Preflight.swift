@@ -31,7 +31,10 @@ extension RecoveryRun {
         }
         var findings = groups.indices.flatMap { found[$0] ?? [] }
         findings += await SpaceCheck(plan: plan, groups: groups, run: self).findings()
-        findings += await presence(groups)
+        let taken = findings.filter {
+            $0.severity == .conflict && earlier?.isOwn($0.name) != true
+        }
+        findings += await presence(groups, taken: Set(taken.compactMap(\.name)))
         findings += manualFindings(without: earlier?.done ?? [])
         var seen: Set<PlanFinding> = []
         let once = findings.filter { earlier?.isOwn($0.name) != true && seen.insert($0).inserted }
@@ -90,7 +93,10 @@ extension RecoveryRun {
     }
 
     /// Whether the repository has what the plan reads, as far as that can be told in a moment.
-    private func presence(_ groups: [Group]) async -> [PlanFinding] {
+    ///
+    /// - Parameter taken: The names of what would be replaced.
+    private func presence(_ groups: [Group], taken: Set<String>) async -> [PlanFinding] {
+        let isLive = (try? ReplayTarget(of: plan))?.isLive ?? true
         let end = ContinuousClock.now + .seconds(2)
         var findings: [PlanFinding] = []
         var seen: Set<SnapshotID> = []
@@ -99,21 +105,30 @@ extension RecoveryRun {
                 let source = try? await sources.source(group.replay.snapshot)
                     as? any SurveyedSource
             else { continue }
+            // Guests cannot be moved aside: one that works would be gone for one that is not whole.
+            let isFinal =
+                isLive && group.replay.kind == .proxmox
+                && group.steps.contains { !taken.isDisjoint(with: $0.makes) }
+            let severity: PlanFinding.Severity = isFinal ? .blocker : .warning
+            let instead = "the guest that is there would be removed for it: choose another one"
             do {
                 let survey = try await source.survey(until: end)
                 guard survey.missing > 0 else { continue }
                 findings.append(
                     PlanFinding(
-                        .warning, service: group.replay.service,
+                        severity, service: group.replay.service,
                         "\(group.replay.workload): \(survey.missing) pieces of snapshot"
                             + " \(group.replay.snapshot.short) are missing from the repository",
-                        hint: "what else it holds comes back; or choose another one with --at"))
+                        hint: isFinal
+                            ? "\(instead) with --at, or another number"
+                            : "what else it holds comes back; or choose another one with --at"))
             } catch {
                 let failure = Failure(wrapping: error)
                 findings.append(
                     PlanFinding(
-                        .warning, service: group.replay.service,
-                        "\(group.replay.workload): \(failure.description)", hint: failure.hint))
+                        severity, service: group.replay.service,
+                        "\(group.replay.workload): \(failure.description)",
+                        hint: isFinal ? "\(instead) with --at, or another number" : failure.hint))
             }
         }
         return findings

@@ -1,3 +1,4 @@
+import Engine
 public import Model
 
 /// Finds what a container's capture leaves out because a dump holds it already.
@@ -38,13 +39,27 @@ public struct DumpedMounts: Sendable {
                     of: server, among: destinations, context: context)
             default: holders = []
             }
-            // What lies beside the server's directory is in no dump: then all of the mount is copied.
-            for holder in holders where holder.subpath.isEmpty {
+            for holder in holders {
                 let mount = mounts.first { $0.destination == holder.destination }
+                // What lies beside the server's directory is in no dump.
+                if !engine.isRemote, let source = mount?.source, holdsMore(source, than: holder) {
+                    continue
+                }
                 if let volume = mount?.name { excluded.append(volume) }
                 if case .container = docker.subject { excluded.append(holder.destination) }
             }
         }
         return excluded
+    }
+
+    /// Whether a mount's directory on this machine holds anything but a server's own.
+    private func holdsMore(_ source: String, than holder: PostgresDataMount) -> Bool {
+        var directory = source
+        for component in holder.subpath.split(separator: "/") {
+            let names = (try? FileSystem().names(in: directory)) ?? []
+            if names.contains(where: { $0 != component && $0 != "lost+found" }) { return true }
+            directory += "/\(component)"
+        }
+        return false
     }
 }

@@ -107,6 +107,11 @@ struct GuestConfiguration: Sendable {
         volumes { $0 == "rootfs" || ($0.hasPrefix("mp") && $0.dropFirst(2).allSatisfy(\.isNumber)) }
     }
 
+    /// Volumes that it owns and has no use for.
+    var unused: [Volume] {
+        volumes { $0.hasPrefix("unused") && $0.dropFirst(6).allSatisfy(\.isNumber) }
+    }
+
     private func volumes(_ isOne: (String) -> Bool) -> [Volume] {
         values.keys.filter(isOne).sorted().map { key in
             let options = Self.options(values[key] ?? "")

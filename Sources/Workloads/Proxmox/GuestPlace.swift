@@ -74,7 +74,7 @@ struct GuestPlace: Sendable {
             let left = now.guest(number)
         else { return }
         // The next attempt removes it too; this one's error is what counts.
-        try? await cluster.remove(left, isOwn: true, timeout: timeout)
+        _ = try? await cluster.remove(left, isOwn: true, timeout: timeout)
     }
 
     // MARK: High availability
@@ -92,7 +92,16 @@ struct GuestPlace: Sendable {
         ])
     }
 
-    func create(resource state: String) async throws {
+    /// Whatever has become of it: a removal takes it away from high availability.
+    func giveBack(resource state: String) async throws {
+        if try await resource() == nil {
+            try await create(resource: state)
+        } else {
+            try await set(resource: state)
+        }
+    }
+
+    private func create(resource state: String) async throws {
         try await cluster.entry.run([
             "pvesh", "create", "/cluster/ha/resources", "--sid", resourceID, "--state", state,
         ])
@@ -112,21 +121,25 @@ extension ProxmoxCluster {
 
     /// Ends and removes a guest, with its disks.
     ///
-    /// - Parameter isOwn: It is what an earlier attempt has left: its lock means nothing any more.
-    func remove(_ guest: Guest, isOwn: Bool, timeout: TimeSpan) async throws {
+    /// - Parameter isOwn: It is what an earlier attempt has left: its lock means nothing any more,
+    ///   and volumes that nothing refers to are what it was writing.
+    /// - Returns: What went with it that does not come back.
+    @discardableResult
+    func remove(_ guest: Guest, isOwn: Bool, timeout: TimeSpan) async throws -> [String] {
         let (program, number) = (guest.kind.program, "\(guest.number)")
-        guard let owner = member(guest.node) else { return }
+        guard let owner = member(guest.node) else { return [] }
         let programs = entry.programs(of: owner)
         if isOwn {
             _ = try await programs.run(ProgramCall([program, "unlock", number], timeout: timeout))
         }
         var calls: [[String]] = []
         if guest.status == "running" { calls.append([program, "stop", number]) }
-        calls.append([program, "destroy", number, "--destroy-unreferenced-disks", "1"])
+        calls.append([
+            program, "destroy", number, "--destroy-unreferenced-disks", isOwn ? "1" : "0",
+        ])
         // High availability does not let go of it otherwise; it gets it back in the end.
-        if try await resource(Self.resourceID(guest.kind, guest.number)) != nil {
-            calls[calls.count - 1] += ["--purge", "1"]
-        }
+        let isManaged = try await resource(Self.resourceID(guest.kind, guest.number)) != nil
+        if isManaged { calls[calls.count - 1] += ["--purge", "1"] }
         for words in calls {
             let result = try await programs.run(ProgramCall(words, timeout: timeout))
             guard result.succeeded else {
@@ -134,6 +147,8 @@ extension ProxmoxCluster {
                     "\(words.prefix(3).joined(separator: " ")) on \(owner.name)", side: .target)
             }
         }
+        guard isManaged else { return [] }
+        return ["backup and replication jobs that named \(number) do so no more: look at them"]
     }
 }
 

@@ -26,6 +26,8 @@ extension GuestReplay {
                 findings.append(PreflightFinding(.blocker, error.message, hint: error.hint))
                 continue
             }
+            let bytes = try await guest.configurationBytes(in: source)
+            let configuration = GuestConfiguration(isolation?.configuration(bytes) ?? bytes)
             if let existing = cluster.guest(place.number) {
                 findings.append(
                     PreflightFinding(
@@ -34,9 +36,13 @@ extension GuestReplay {
                             + (existing.name.isEmpty ? "" : " (\(printable(existing.name.utf8)))"),
                         hint: "it would be removed; restore: {vm: …} gives another number",
                         name: name(of: record)))
+                let removal = GuestRemoval(
+                    guest: guest, configuration: configuration, existing: existing)
+                findings += try await removal.losses(in: cluster).map {
+                    PreflightFinding(
+                        .blocker, $0, hint: GuestRemoval.hint, name: name(of: record))
+                }
             }
-            let bytes = try await guest.configurationBytes(in: source)
-            let configuration = GuestConfiguration(isolation?.configuration(bytes) ?? bytes)
             findings += try await survey.add(
                 guest, configuration, at: place, in: source.snapshot,
                 isStarted: isStarted(record))

@@ -89,7 +89,8 @@ struct GuestReplay: Sendable {
                 try await place.control("start", timeout: Self.patience)
             }
         case .check: return try await GuestCheck(place: place, wait: placement.wait).pass()
-        case .resource: try await giveBack(guest.record, at: place)
+        case .resource:
+            if let wanted = resource(guest.record) { try await place.giveBack(resource: wanted) }
         }
         return ReplayOutcome()
     }
@@ -103,16 +104,9 @@ struct GuestReplay: Sendable {
         guard place.cluster.isQuorate else { throw GuestPlace.withoutQuorum(entry) }
         let claim = context.claim(name(of: record))
         var outcome = ReplayOutcome()
-        // What high availability manages it would start, or move, half restored.
-        if try await place.resource() != nil { try await place.set(resource: "ignored") }
-        if let existing = place.cluster.guest(place.number) {
-            guard claim.isOwn || context.replace else {
-                throw Failure(
-                    .failed, "guest \(place.number) exists already on \(existing.node)",
-                    hint: "choose another number, or allow it to be replaced", side: .target)
-            }
-            try await place.cluster.remove(existing, isOwn: claim.isOwn, timeout: Self.patience)
-            if !claim.isOwn { outcome.notes.append("the guest \(place.number) before was removed") }
+        let existing = place.cluster.guest(place.number)
+        if let existing, !claim.isOwn {
+            try await refuse(guest, over: existing, at: place, context)
         }
         var options = options(place)
         if let pool = place.pool {
@@ -121,6 +115,20 @@ struct GuestReplay: Sendable {
             } else {
                 outcome.notes.append("there is no pool \(printable(pool.utf8)) to put it into")
             }
+        }
+        // What high availability manages it would start, or move, half restored.
+        let seen = try await place.resource()
+        if seen != nil { try await place.set(resource: "ignored") }
+        if let existing {
+            do {
+                outcome.notes += try await place.cluster.remove(
+                    existing, isOwn: claim.isOwn, timeout: Self.patience)
+            } catch {
+                // The guest is still there, and still to be looked after.
+                await Task { if let seen { try? await place.giveBack(resource: seen) } }.value
+                throw error
+            }
+            if !claim.isOwn { outcome.notes.append("the guest \(place.number) before was removed") }
         }
         await claim.claim()
         var call: ProgramCall
@@ -157,11 +165,43 @@ struct GuestReplay: Sendable {
             } else {
                 await Task { await place.removeLeftovers(timeout: Self.patience) }.value
             }
-            throw error
+            guard let seen, resource(record) == nil, var failure = error as? Failure else {
+                throw error
+            }
+            // No later attempt sees it.
+            let known = "high availability had \(place.number) as \(seen): give it back yourself"
+            failure.hint = failure.hint.map { "\($0); \(known)" } ?? known
+            throw failure
+        }
+        // What the snapshot knows nothing of has no step of its own.
+        if let seen, resource(record) == nil {
+            do { try await place.giveBack(resource: seen) } catch {
+                outcome.problems.append(
+                    "high availability had \(place.number) as \(seen), and does not get it back: "
+                        + "\(Failure(wrapping: error).description)")
+            }
         }
         outcome.bytes = ByteCount(fed.written ?? 0)
         outcome.notes += Self.warnings(fed.result)
         return outcome
+    }
+
+    /// - Throws: `Failure` where a guest that is there must stay.
+    private func refuse(
+        _ guest: SnapshotGuest, over existing: ProxmoxCluster.Guest, at place: GuestPlace,
+        _ context: WorkloadContext
+    ) async throws {
+        guard context.replace else {
+            throw Failure(
+                .failed, "guest \(place.number) exists already on \(existing.node)",
+                hint: "choose another number, or allow it to be replaced", side: .target)
+        }
+        let configuration = GuestConfiguration(try await guest.configurationBytes(in: source))
+        let removal = GuestRemoval(
+            guest: guest, configuration: configuration, existing: existing)
+        if let loss = try await removal.losses(in: place.cluster).first {
+            throw Failure(.failed, loss, hint: GuestRemoval.hint, side: .target)
+        }
     }
 
     private func options(_ place: GuestPlace) -> [String] {
@@ -192,16 +232,5 @@ struct GuestReplay: Sendable {
         (result.text + "\n" + result.errorText).split(whereSeparator: \.isNewline)
             .filter { $0.hasPrefix("WARN") || $0.hasPrefix("warning:") }
             .map { printable($0.utf8) }
-    }
-
-    // MARK: High availability
-
-    private func giveBack(_ guest: GuestRecord, at place: GuestPlace) async throws {
-        guard let wanted = resource(guest) else { return }
-        if try await place.resource() == nil {
-            try await place.create(resource: wanted)
-        } else {
-            try await place.set(resource: wanted)
-        }
     }
 }

@@ -124,10 +124,12 @@ struct ProxmoxCluster: Sendable {
     }
 
     /// What a guest is made of, as it is now.
-    func configuration(of guest: Guest) async throws -> GuestConfiguration {
+    func configuration(
+        of guest: Guest, _ options: [String] = []
+    ) async throws -> GuestConfiguration {
         GuestConfiguration(
             try await entry.get(
-                "/nodes/\(guest.node)/\(guest.kind.rawValue)/\(guest.number)/config"))
+                "/nodes/\(guest.node)/\(guest.kind.rawValue)/\(guest.number)/config", options))
     }
 
     /// - Throws: `Failure` when the guest agent of a virtual machine does not answer.
