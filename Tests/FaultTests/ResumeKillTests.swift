@@ -74,11 +74,13 @@ private final class ResumeWorld {
         dr.environment["DR_PASSWORD"] = FaultWorld.password
         dr.environment["DR_CONFIG"] = scratch.path("dr.yaml")
         dr.environment["DOCKER_HOST"] = nil
-        // As a careful restore program does it: the name belongs to what is whole.
+        // As a careful restore program does it: the name belongs to what is whole, and one whose dr
+        // was killed may still be at its end.
         try scratch.write(
             "load",
             """
             echo "$1" >>\(scratch.path("programs.log"))
+            exec 9>"$0.$1.lock" && flock 9
             cat >"$2.part" && sleep 0.1 && mv "$2.part" "$2"
             """)
         _ = try await BackupRepository.create(

@@ -85,6 +85,7 @@ public final class TinyHTTPServer: Sendable {
         Self.thread { [weak self] in
             while true {
                 let connection = accept(listening, nil, nil)
+                if connection < 0, errno == EINTR { continue }
                 guard connection >= 0, let self else { return }
                 self.count.add(1, ordering: .relaxed)
                 self.accepted.withLock { $0.append(connection) }
@@ -145,7 +146,8 @@ public final class TinyHTTPServer: Sendable {
 
         mutating func more() -> Bool {
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
-            let count = read(descriptor, &buffer, buffer.count)
+            var count = read(descriptor, &buffer, buffer.count)
+            while count < 0, errno == EINTR { count = read(descriptor, &buffer, buffer.count) }
             if count <= 0 { return false }
             bytes += buffer[..<count]
             return true
